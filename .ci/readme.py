@@ -1,0 +1,162 @@
+"""Render what the README shows from the package itself: `python .ci/readme.py` writes, `--check` compares.
+
+The tables come from the shipped records (`fgssl reference`), the picture from the renderer.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from fgssl_edu import records
+from fgssl_edu.runs import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / ".github" / "birds.jpg"
+ARMS = ("random", "moco", "simclr", "swap", "genus", "supervised")
+COLUMNS = {
+    "species/knn": "species kNN",
+    "species/linear": "species linear",
+    "species/map": "species mAP",
+    "species/nmi": "species NMI",
+    "genus/knn": "genus kNN",
+    "genus/linear": "genus linear",
+    "genus/map": "genus mAP",
+    "genus/nmi": "genus NMI",
+    "edit/score": "edit score",
+    "attention/discriminative_lift": "attention lift",
+    "geometry/effective_rank": "effective rank",
+}
+PHOTOGRAPHS = {"birds": "CUB birds, 40 species", "flowers": "Flowers-17, 12 kinds", "signs": "GTSRB signs, 43 kinds"}
+PHOTOGRAPH_COLUMNS = {
+    "species/knn": "kNN",
+    "species/linear": "linear",
+    "species/linear_20": "linear, 20 % of the labels",
+    "species/map": "mAP",
+    "species/nmi": "NMI",
+}
+CONTESTANTS = {
+    "ours": "this package: loader, views, step",
+    "step": "the step alone, on views already made",
+    "torchvision_loader": "torchvision v2 image by image, DataLoader with 2 workers",
+    "lightly": "lightly's transform and loss, DataLoader with 2 workers",
+}
+RATIOS = {
+    "pipeline_to_step": "ours / step alone",
+    "to_torchvision_loader": "ours / torchvision",
+    "to_lightly": "ours / lightly",
+}
+COLOURS = "f5f5f5 c8c8c8 0072b2 c84600 008060 a4588c e6a000 222222"  # of background, body, tail, crown, ...
+SHARES = ("knn", "linear", "linear_20", "map", "nmi")  # shown in percent
+
+
+def cell(values: list[float], metric: str) -> str:
+    """Mean and half the 95 % interval over seeds."""
+    if not values:
+        return ""
+    mean, low, _ = records.interval(values)
+    scale, digits = (100, 1) if metric.split("/")[1] in SHARES else (1, 3 if metric == "edit/score" else 2)
+    if metric == "geometry/effective_rank":
+        digits = 0
+    return f"{scale * mean:.{digits}f} ± {scale * (mean - low):.{digits}f}"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Markdown of a table, its first row the head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def birds() -> str:
+    """The arms of the lesson `coarse-bias` on rendered birds."""
+    record = records.load_reference("coarse-bias")
+    rows = [["", *COLUMNS.values()]]
+    for arm in ARMS:
+        rows.append([tables.title(record, arm), *(cell(tables.values(record, arm, m), m) for m in COLUMNS)])
+    return f"{table(rows)}\n\n{protocol(record)}"
+
+
+def photographs() -> str:
+    """Untrained, SimCLR and supervised encoders on three sets of photographs."""
+    rows = [["photographs", "arm", *PHOTOGRAPH_COLUMNS.values()]]
+    for name, title in PHOTOGRAPHS.items():
+        record = records.load_reference(f"photographs-{name}")
+        for arm in ("random", "simclr", "supervised"):
+            numbers = [cell(tables.values(record, arm, metric), metric) for metric in PHOTOGRAPH_COLUMNS]
+            rows.append([title if arm == "random" else "", tables.title(record, arm), *numbers])
+    return f"{table(rows)}\n\n{protocol(record)}"
+
+
+def speed() -> str:
+    """Images a second of MoCo v2, from the kept output of `fgssl bench train --json`."""
+    bench = json.loads((ROOT / ".ci" / "bench-train.json").read_text(encoding="utf-8"))
+    rows = [["MoCo v2, images/s", *(f"{name.removeprefix('crop_')} px views" for name in bench["tables"])]]
+    for key, title in CONTESTANTS.items():
+        rows.append([title, *(f"{crop['images_per_second'][key]:.0f}" for crop in bench["tables"].values())])
+    for key, title in RATIOS.items():
+        rows.append([title, *(f"{crop['ratios'][key]:.2f}" for crop in bench["tables"].values())])
+    about = bench["environment"]
+    machine = f"{about['cores']} cores, {about['threads']} thread, {about['device']}"
+    return f"{table(rows)}\n\nMedians of rounds that take turns; {machine}."
+
+
+def protocol(record: Mapping[str, object]) -> str:
+    """What stands behind the numbers of a record, in a line."""
+    s: Mapping[str, object] = record["settings"]  # type: ignore[assignment]
+    seeds = len({run["seed"] for run in record["runs"]})  # type: ignore[attr-defined]
+    return (
+        f"Mean ± half the 95 % interval over {seeds} seeds; kNN to NMI in percent. Encoder {s['encoder']}, from "
+        f"scratch, {s['steps']} steps of {s['batch']} images, {s['crop_size']} px views, scored at "
+        f"{s['eval_size']} px; kNN k = {s['neighbours']}; mAP within the test set. Made by `{record['command']}`."
+    )
+
+
+def render(text: str) -> str:
+    """The README with every marked block rendered anew."""
+    for name, make in (("birds", birds), ("photographs", photographs), ("speed", speed)):
+        block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
+        text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
+        if found != 1:
+            raise ValueError(f"README.md has {found} blocks <!-- {name} -->; it should have one")
+    return text
+
+
+def picture() -> None:
+    """Six birds, each with another beak, before another sky, and with its true parts."""
+    import torch
+    from PIL import Image
+
+    from fgssl_edu.data import birds as data
+    from fgssl_edu.figures import contact_sheet
+
+    world = data.World.make()
+    species = torch.tensor([0, 1, 2, 3, 9, 14])
+    first = data.sample(world, species, torch.arange(6), seed=4, knobs=data.Knobs(background=0.8))
+    beak, sky = first.edit("beak_shape", (first.codes[:, 0] + 1) % 4), first.new_background(7)
+    rows = {"a bird": first, "another beak": beak, "another sky": sky}
+    drawn = {name: data.render(factors, size=160) for name, factors in rows.items()}
+    colours = torch.tensor([int(digits, 16) for digits in re.findall("[0-9a-f]{2}", COLOURS)])
+    parts = colours.view(-1, 3).to(torch.uint8)[drawn["a bird"].parts.long()].permute(0, 3, 1, 2)
+    sheet = contact_sheet([*(r.images for r in drawn.values()), parts], rows=[*drawn, "its parts"])
+    Image.open(io.BytesIO(sheet.png())).convert("RGB").save(PICTURE, quality=88)
+
+
+def main() -> int:
+    """Write, or with --check compare; the exit status."""
+    readme = ROOT / "README.md"
+    rendered = render(readme.read_text(encoding="utf-8"))
+    if "--check" in sys.argv:
+        same = rendered == readme.read_text(encoding="utf-8")
+        print("README.md agrees with the records" if same else "README.md differs from the records: run .ci/readme.py")
+        return 0 if same else 1
+    readme.write_text(rendered, encoding="utf-8")
+    picture()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

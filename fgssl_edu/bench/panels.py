@@ -1,0 +1,102 @@
+"""From a moved control to a new picture, milliseconds of wall time and of CPU time, and how soon the first one comes.
+
+Wall time is what a lecturer waits; on a busy machine CPU time says what of it is the panel's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from fgssl_edu.data import catalog
+from fgssl_edu.data.image_set import Splits
+from fgssl_edu.evaluate.features import extract
+from fgssl_edu.nets.encoders import build_encoder
+from fgssl_edu.panels.augmentation import AugmentationStrength
+from fgssl_edu.panels.gradcam_views import GradCAMViews
+from fgssl_edu.panels.neighbours import NeighbourBrowser
+from fgssl_edu.panels.panel import Panel
+
+MOVES = {"ci": 2, "lecture": 40}
+IMAGES = {"ci": 48, "lecture": 480}  # of training and of test
+FIRSTS = {"ci": 1, "lecture": 7}  # panels built to time the first picture, after one to warm up
+PICTURES_MS, NETWORKS_MS, FIRST_MS = 100.0, 150.0, 300.0  # 95th percentile: pictures alone; with a network; the first
+EVAL_SIZE = 40  # px, as the lessons have it at scale lecture
+Moves = Iterable[Mapping[str, object]]
+
+
+def run(scale: str) -> dict[str, object]:
+    """Build each panel several times, then move one of its controls through states that it has not drawn before."""
+    splits = catalog.load("birds", image_size=64, train_images=IMAGES[scale], test_images=IMAGES[scale])
+    tables: dict[str, dict[str, Any]] = {}
+    for name, (make, moves_by_name, bar) in contestants(splits, MOVES[scale]).items():
+        make()
+        times = {"first": [timed(make) for _ in range(FIRSTS[scale])]}
+        panel = make()
+        times |= {move: [timed_move(panel, values) for values in moves] for move, moves in moves_by_name.items()}
+        tables[name] = table(times, bar)
+    ratios = {f"{name} {row}": value for name, rows in tables.items() for row, value in rows["ratios"].items()}
+    return {"ratios": ratios, "tables": tables}
+
+
+def contestants(splits: Splits, moves: int) -> dict[str, tuple[Callable[[], Panel], dict[str, Moves], float]]:
+    """Panel -> how it is built, the moves to time (none of a state drawn before), and the bar, milliseconds."""
+    encoders = {f"seed {seed}": build_encoder("resnet10", seed=seed) for seed in (0, 1)}
+    features = {name: extract(encoder, splits.test.images, EVAL_SIZE) for name, encoder in encoders.items()}
+    pictures = range(1, moves + 1)  # a panel begins with picture 0
+    return {
+        "neighbours": (
+            lambda: NeighbourBrowser(features, splits.test),
+            {"picture": [{"query": i} for i in pictures]},
+            PICTURES_MS,
+        ),
+        "strength": (
+            lambda: AugmentationStrength(encoders["seed 0"], splits.test),
+            {
+                "picture": [{"picture": i} for i in pictures],
+                "strength": [{"picture": moves + 1 + i // 20, "strength": i % 20 / 10} for i in range(moves)],
+            },
+            NETWORKS_MS,
+        ),
+        "gradcam": (
+            lambda: GradCAMViews(encoders, splits, EVAL_SIZE),
+            {
+                "picture": [{"picture": i} for i in pictures],
+                "part": [{"picture": i, "attribute": "crown"} for i in pictures],
+                "sky": [{"sky": i} for i in pictures],
+            },
+            NETWORKS_MS,
+        ),
+    }
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds of wall time and of CPU time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
+
+
+def timed_move(panel: Panel, values: Mapping[str, object]) -> tuple[float, float]:
+    """Time a move by code, which draws at once; one that found its picture in the cache is an error of this bench."""
+    drawn = panel.drawn
+    times = timed(lambda: panel.set(**values))
+    assert panel.drawn == drawn + 1, f"{dict(values)} was drawn before"
+    return times
+
+
+def table(times: Mapping[str, list[tuple[float, float]]], bar: float) -> dict[str, object]:
+    """Median and 95th percentile of each move, and what its wall time is of its bar."""
+    rows = {move: percentiles(pairs) for move, pairs in times.items()}
+    bars = {move: FIRST_MS if move == "first" else bar for move in times}
+    ratios = {f"{move}, p95 to bar": row["wall p95"] / bars[move] for move, row in rows.items()}
+    return {"milliseconds": rows, "ratios": ratios, "bars": bars}
+
+
+def percentiles(pairs: list[tuple[float, float]]) -> dict[str, float]:
+    """Median and 95th percentile of (wall, CPU) pairs."""
+    p50, p95 = torch.tensor(pairs).quantile(torch.tensor([0.5, 0.95]), dim=0).tolist()
+    return {"wall p50": p50[0], "wall p95": p95[0], "cpu p50": p50[1], "cpu p95": p95[1]}

@@ -1,0 +1,246 @@
+"""The command line: `fgssl run | lab | warm | data | doctor | bench | reference`.
+
+Exit status: 0 done, 1 a lesson or a check failed, 2 the user's mistake, 130 stopped by Ctrl-C. Heavy imports come late,
+so that help is there at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fgssl_edu.runs.notebook import RunFailed
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from fgssl_edu.runs.notebook import Plan
+
+FAILED, MISTAKE, STOPPED = 1, 2, 130
+
+app = typer.Typer(
+    help="Self-supervised visual learning, taught and studied in notebooks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Data sets: what there is, fetch one, check one.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+Slug = Annotated[str, typer.Argument(help="The lesson: start, contrast, coarse-bias ...")]
+Parameters = Annotated[
+    list[str], typer.Option("-p", metavar="NAME=VALUE", help="A parameter of the lesson; may be repeated.")
+]
+
+
+def main() -> None:
+    """The entry point: a user's mistake is one message, not a traceback."""
+    try:
+        app()
+    except ValueError as error:
+        print(f"fgssl: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+    except (RunFailed, OSError) as error:  # OSError: no network, a full disk, a folder that may not be written
+        print(f"fgssl: failed: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+    except SystemExit as ended:
+        if ended.code == STOPPED:  # what typer makes of Ctrl-C
+            print("\nfgssl: stopped; nothing was recorded", file=sys.stderr)
+        raise
+
+
+@app.command()
+def run(
+    slug: Slug,
+    p: Parameters = [],  # noqa: B006  # typer reads the default, and nobody writes to it
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting with its source, and stop.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run even if this run is complete already.")] = False,
+) -> None:
+    """Run a lesson; keep its notebook, HTML and record."""
+    from fgssl_edu.runs import notebook
+
+    planned = notebook.plan(slug, pairs(p))
+    if dry_run:
+        print_settings(planned)
+        return
+    tell(planned)
+    record = None if force else notebook.complete(planned)
+    if record is not None:
+        print(f"{slug} is complete already for these settings, this notebook, code and data; --force runs it again")
+    else:
+        record = notebook.execute(planned)
+    print_metrics(record)
+    print(f"\nnotebook  {planned.folder / record['notebook']}\nHTML      {planned.folder / record['page']}")
+
+
+@app.command()
+def warm(slugs: Annotated[list[str], typer.Argument(help="Lessons, or `all`.")]) -> None:
+    """Fill the caches of lessons, the evening before."""
+    from fgssl_edu import paths
+    from fgssl_edu.runs import notebook
+
+    wanted = [slug for _, slug, _ in paths.course()] if slugs == ["all"] else slugs
+    plans = [notebook.plan(slug, {"scale": "lecture"}) for slug in wanted]
+    for planned in plans:
+        tell(planned)
+        record = notebook.execute(planned)
+        print(f"{planned.slug}: warm, in {record['run_seconds']:.0f} s\n")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, open nothing.")] = False,
+) -> None:
+    """Open JupyterLab on the course, for this machine alone. Further options go to JupyterLab."""
+    from fgssl_edu.runs.lab import open_lab
+
+    open_lab(not no_browser, context.args)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is here, what is missing, and what will be slow."""
+    from fgssl_edu.runs.doctor import findings
+
+    print_pairs(findings())
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="What to measure: train, birds or panels.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure speed on this machine: train, birds, panels."""
+    from fgssl_edu import bench as benches
+
+    benches.main(name, as_json)
+
+
+@app.command()
+def reference(
+    slug: Slug,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="File to write; needed with -p.")] = None,
+    p: Parameters = [],  # noqa: B006  # as above
+) -> None:
+    """Run all arms of a lesson (an hour of CPU); write its record."""
+    from fgssl_edu import config
+    from fgssl_edu.runs import parameters
+
+    given = {name: parameters.parse(name, text) for name, text in pairs(p).items()}
+    config.resolve(slug, given)  # a mistake is told before torch is imported
+    if given and out is None:
+        raise ValueError(f"-p {p[0]}: other settings than the shipped record's; name a file with --out")
+    from fgssl_edu.runs import experiment
+
+    print(experiment.reference(slug, seeds=seeds, jobs=jobs, given=given, target=out))
+
+
+@data.command("list")
+def data_list() -> None:
+    """What data sets there are, and which are on disk."""
+    from fgssl_edu.runs.doctor import data_sets
+
+    print_pairs([("birds", "always here: rendered"), *data_sets().items(), ("folder:PATH", "your own photographs")])
+
+
+@data.command("get")
+def data_get(name: Annotated[str, typer.Argument(help="A data set of `fgssl data list`.")]) -> None:
+    """Fetch a data set: download, check, unpack, list."""
+    print(f"{name}: {data_script(name).main()}")
+
+
+@data.command("verify")
+def data_verify(name: Annotated[str, typer.Argument(help="A data set of `fgssl data list`.")]) -> None:
+    """Check a data set on disk against its manifest."""
+    data_script(name)
+    from fgssl_edu import paths
+    from fgssl_edu.data import fetch
+
+    found = fetch.verify(paths.data_dir() / name)
+    print(f"{name}: {found}")
+    sys.exit(FAILED if found.problems else 0)
+
+
+def data_script(name: str) -> ModuleType:
+    """The module of a data script, imported by its path."""
+    import importlib.util
+
+    from fgssl_edu import config, paths
+
+    scripts = {path.stem: path for path in sorted(paths.data_scripts_dir().glob("*.py"))}
+    if name not in scripts:
+        raise ValueError(
+            f"no data script {name!r}{config.suggestion(name, scripts)}; there are {', '.join(scripts) or 'none'}"
+        )
+    specification = importlib.util.spec_from_file_location(f"data_scripts_{name}", scripts[name])
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`name=value` words as a dict.
+
+    Raises:
+        ValueError: a word without `=`, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"-p {text}: write it as -p name=value")
+        if name in found:
+            raise ValueError(f"-p {name} is given twice: {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+def tell(planned: Plan) -> None:
+    """One line on what will run, and what the user has to know about it."""
+    settings = planned.resolved.settings
+    training = f"{settings.steps:,} steps x {settings.batch}, seed {settings.seed}"
+    print(f"{planned.slug} at scale {settings.scale}, {settings.dataset}, {training}")
+    for note in planned.notes:
+        print(f"NOTE: {note}")
+
+
+def print_settings(planned: Plan) -> None:
+    """Every resolved setting with its source, then where the run would go."""
+    sources = planned.resolved.sources
+    for name, value in dataclasses.asdict(planned.resolved.settings).items():
+        print(f"{name:16} {value!s:14} {sources[name]}")
+    for note in planned.notes:
+        print(f"NOTE: {note}")
+    print(f"folder           {planned.folder}")
+
+
+def print_metrics(record: dict[str, Any]) -> None:
+    """The metrics of a record as a table; intervals are bootstrapped over test images."""
+    width = max(map(len, record["metrics"]), default=0)
+    print(f"\n{'metric':{width}}  value   95 % interval over test images")
+    for name, metric in record["metrics"].items():
+        known = metric.get("low") is not None and metric.get("high") is not None
+        interval = f"   {number(metric['low'])} to {number(metric['high'])}" if known else ""
+        print(f"{name:{width}}  {number(metric['value'])}{interval}")
+
+
+def number(value: float | None) -> str:
+    """Three figures behind the point where that says something; "-" for a number that was not finite."""
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and what is said of them, in two columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:{width}}  {text}")

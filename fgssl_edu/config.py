@@ -1,0 +1,267 @@
+"""One run's settings: what each means, its value at each scale and in each lesson, and where a value came from.
+
+A notebook's parameters are fields of `Settings`. What a run does not give is taken from the arm that it names, from the
+lesson at its scale, from the scale, or else is the field's default; `resolve` says for each value which it was.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import reprlib
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+
+Value = int | float | str
+
+# Names and ranges that can be checked before anything heavy is imported. Methods, views and encoders are checked by
+# name where they are defined.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "scale": ("ci", "lecture", "full"),
+    "optimizer": ("adamw", "sgd"),
+    "init": ("random", "imagenet"),
+    "precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
+    "accelerator": ("auto", "cpu", "cuda", "mps"),
+}
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "steps": (1, 10**8),
+    "batch": (2, 10**6),  # a contrast needs two images
+    "lr": (1e-8, 1000.0),
+    "weight_decay": (0.0, 10.0),
+    "momentum": (0.0, 0.9999),
+    "warmup": (0, 10**7),
+    "temperature": (1e-3, 100.0),
+    "strength": (0.0, 2.0),
+    "queue": (1, 10**7),
+    "ema": (0.0, 1.0),
+    "image_size": (16, 1024),
+    "crop_size": (16, 1024),
+    "eval_size": (16, 1024),
+    "train_images": (2, 10**8),
+    "test_images": (1, 10**8),
+    "background": (0.0, 1.0),
+    "correlation": (0.0, 1.0),
+    "species": (2, 200),  # as many as the rendered birds can be told apart
+    "devices": (1, 1024),
+    "nodes": (1, 1024),
+    "checkpoint_every": (1, 10**7),
+    "neighbours": (1, 10**6),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting of one run; each may be injected into a notebook under its own name."""
+
+    scale: str = "lecture"  # ci: does it run; lecture: is the effect there, on a laptop; full: the paper's setting
+    dataset: str = "birds"  # birds (rendered), a catalogued name such as cub200, or folder:PATH
+    seed: int = 0  # of initial weights, order and views; rendered birds and draws of the scores are the same for all
+    method: str = "simclr"  # an arm of the lesson, a name in fgssl_edu.runs.arms.ARMS
+    steps: int = 300  # optimiser updates
+    batch: int = 128  # images an update, summed over devices; more negatives for SimCLR, and more memory
+    lr: float = 2e-3  # peak learning rate; lower it if the loss is NaN or jumps
+    optimizer: str = "adamw"  # adamw for short runs, sgd for the papers' long ones
+    weight_decay: float = 0.05  # sgd wants about 1e-4
+    momentum: float = 0.9  # of sgd
+    warmup: int = 10  # steps over which lr rises from 0; more where the first steps diverge
+    temperature: float = 0.2  # divides cosine similarities; smaller attends to the hardest negatives
+    strength: float = 1.0  # of the views' colours and crops: 0 none, 1 as the preset, 2 twice
+    views: str = "mild"  # a name in fgssl_edu.views.presets.VIEWS
+    queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
+    ema: float = 0.99  # of MoCo's key encoder; nearer 1 for longer runs
+    encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
+    init: str = "random"  # imagenet needs the weights on disk, and resnet18 or resnet50
+    image_size: int = 64  # px, side of stored images
+    crop_size: int = 32  # px, side of training views; cost grows with its square
+    eval_size: int = 40  # px, side at which encoders are scored; about 1.2 times crop_size, where objects look as large
+    train_images: int = 3000
+    test_images: int = 960
+    background: float = 1.0  # of rendered birds: 0 plain sky .. 1 textured; plain is easy
+    correlation: float = 0.0  # of rendered birds: share of training images whose background gives the species away
+    species: int = 24  # of rendered birds, four to a genus
+    precision: str = "auto"  # auto: bf16-mixed where the device is good at it, else 32-true
+    accelerator: str = "auto"
+    devices: int = 1  # GPUs a node; more than one is started as a process, never inside a notebook
+    nodes: int = 1
+    checkpoint_every: int = 100  # steps a killed run may lose
+    neighbours: int = 20  # k of the kNN score
+
+    def __post_init__(self) -> None:
+        mistakes = _mistakes(asdict(self))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        for field in fields(self):  # lr=1 and lr=1.0 are one setting and must have one key
+            if field.type == "float":
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
+
+    def key(self) -> str:
+        """12 hex digits over all values: the same for the same settings, on every machine."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and for each field where its value came from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+SCALES: dict[str, dict[str, Value]] = {
+    # ours: 60 s on two cores, imports included; checks mechanics and the loss against chance, not accuracy
+    "ci": {
+        "steps": 12,
+        "batch": 32,
+        "warmup": 2,
+        "queue": 96,
+        "image_size": 48,
+        "train_images": 240,
+        "test_images": 96,
+        "checkpoint_every": 6,
+        "neighbours": 5,
+    },
+    # ours, measured: 24 species x (125 + 40) images; AdamW 2e-3, batch 128; 400 SimCLR steps are 40 s of a 2.5 GHz core
+    "lecture": {
+        "steps": 400,
+        "batch": 128,
+        "lr": 2e-3,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "image_size": 64,
+        "crop_size": 32,
+        "eval_size": 40,
+        "train_images": 3000,
+        "test_images": 960,
+    },
+    # MoCo v2 on CUB-200-2011 as arXiv 2407.14676 trains it; what it leaves open is from MoCo v2 (arXiv 2003.04297)
+    "full": {
+        "dataset": "cub200",
+        "encoder": "resnet50",  # 2407.14676
+        "init": "imagenet",  # 2407.14676: supervised ImageNet-1k weights
+        "method": "moco",
+        "views": "moco_v2",  # 2003.04297
+        "steps": 4600,  # 2407.14676: 100 epochs of 5,994 images at batch 128, 46 whole batches each
+        "batch": 128,  # 2407.14676
+        "optimizer": "sgd",  # 2407.14676
+        "lr": 0.03,  # 2407.14676
+        "momentum": 0.9,  # 2407.14676
+        "weight_decay": 1e-4,  # 2003.04297
+        "warmup": 0,  # 2003.04297
+        "temperature": 0.2,  # 2003.04297
+        "ema": 0.999,  # 2407.14676
+        "queue": 2048,  # Deviation: 65,536 in the paper, eleven stale copies of each of CUB's images; here half of them
+        "image_size": 256,  # shorter side before a 224 px crop: torchvision's usual pair
+        "crop_size": 224,  # 2407.14676
+        "eval_size": 224,  # 2407.14676
+        "train_images": 5994,  # CUB-200-2011's own split
+        "test_images": 5794,
+        "checkpoint_every": 460,  # ten epochs
+    },
+}
+
+# What differs from the scale. The three lessons share their settings, and so their common arms and trainings.
+LESSONS: dict[str, dict[str, dict[str, Value]]] = {
+    "start": {"ci": {}, "lecture": {}, "full": {"method": "simclr"}},  # MoCo is the next lesson's
+    "contrast": {"ci": {}, "lecture": {}, "full": {}},
+    "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
+}
+
+
+def resolve(
+    slug: str,
+    given: Mapping[str, object],
+    environment: Mapping[str, str] = os.environ,
+    of_arm: Callable[[str], Mapping[str, object]] | None = None,
+) -> Resolved:
+    """Every setting of a run of a lesson, and where each value came from.
+
+    Args:
+        slug: the lesson, a key of `LESSONS`.
+        given: what the user set, by field name; None counts as not given.
+        environment: `FGSSL_SCALE` here is the scale where `given` names none.
+        of_arm: the settings that make a method of the lesson what it is; asked when `given` is known to be right.
+
+    Raises:
+        ValueError: names every unknown lesson or name, wrong type and value out of range, and what would do instead.
+    """
+    if slug not in LESSONS:
+        raise ValueError(f"no lesson {slug!r}{suggestion(slug, LESSONS)}; lessons are {', '.join(LESSONS)}")
+    wanted = {name: value for name, value in given.items() if value is not None}
+    mistakes = _mistakes(wanted)
+    named = {"scale": wanted["scale"]} if "scale" in wanted else {"scale": environment.get("FGSSL_SCALE") or "lecture"}
+    if "scale" not in wanted and _mistakes(named):
+        mistakes.append(f"the environment variable FGSSL_SCALE: {_mistakes(named)[0]}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    scale = str(named["scale"])
+    layers: list[tuple[str, Mapping[str, object]]] = [
+        ("FGSSL_SCALE" if environment.get("FGSSL_SCALE") else "default", {"scale": scale}),
+        (f"scale {scale}", SCALES[scale]),
+        (f"lesson {slug} at {scale}", LESSONS[slug].get(scale, {})),
+    ]
+    method = str(ChainMap(wanted, *(dict(layer) for _, layer in reversed(layers))).get("method", Settings.method))
+    layers += [(f"arm {method}", of_arm(method) if of_arm else {}), ("given", wanted)]
+    values: dict[str, object] = {}
+    sources = {field.name: "default" for field in fields(Settings)}
+    for source, layer in layers:
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    steps, warmup = values["steps"], values.get("warmup", Settings.warmup)
+    if "warmup" not in wanted and warmup > steps:  # type: ignore[operator]  # both are numbers: checked above
+        values["warmup"], sources["warmup"] = steps, "at most steps"
+    return Resolved(Settings(**values), sources)  # type: ignore[arg-type]  # checked above
+
+
+def suggestion(name: str, known: Mapping[str, object] | list[str]) -> str:
+    """' (did you mean ...?)' where a known name is close to a mistyped one, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _mistakes(values: Mapping[str, object]) -> list[str]:
+    """One sentence for each unknown name, wrong type and value out of range; if none, for each contradicting pair."""
+    kinds = {field.name: str(field.type) for field in fields(Settings)}
+    unknown = [
+        f"there is no setting {name!r}{suggestion(name, kinds)}; settings are {', '.join(kinds)}"
+        for name in values
+        if name not in kinds
+    ]
+    wrong = [_mistake(name, kinds[name], value) for name, value in values.items() if name in kinds]
+    found = unknown + [sentence for sentence in wrong if sentence]
+    return found or _contradictions(values)
+
+
+def _mistake(name: str, kind: str, value: object) -> str | None:
+    allowed = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        wanted = {"int": "a whole number", "float": "a number", "str": "text"}[kind]
+        return f"{name}={reprlib.repr(value)} is of type {type(value).__name__}; it should be {wanted} ({kind})"
+    if name in CHOICES and value not in CHOICES[name]:
+        options = list(CHOICES[name])
+        return f"{name}={value!r}{suggestion(str(value), options)} should be one of {', '.join(options)}"
+    if name in RANGES:
+        low, high = RANGES[name]
+        if not low <= value <= high:  # type: ignore[operator]  # a number: checked above; NaN fails this comparison too
+            return f"{name}={value!r} is out of range; it should be {low:,} to {high:,}"
+    if value == "":
+        return f"{name} is empty; leave it out to take the lesson's value"
+    return None
+
+
+def _contradictions(values: Mapping[str, object]) -> list[str]:
+    """Pairs of settings that cannot both hold; checked only where both are known."""
+    found = []
+    batch, images, steps = (values.get(name) for name in ("batch", "train_images", "steps"))
+    if isinstance(batch, int) and isinstance(images, int) and batch > images:
+        found.append(f"batch={batch} is more than train_images={images}; lower batch or raise train_images")
+    devices, nodes = values.get("devices", 1), values.get("nodes", 1)
+    if isinstance(batch, int) and isinstance(devices, int) and isinstance(nodes, int) and batch % (devices * nodes):
+        found.append(f"batch={batch} does not divide by devices x nodes = {devices * nodes}; choose a multiple")
+    warmup = values.get("warmup")
+    if isinstance(warmup, int) and isinstance(steps, int) and warmup > steps:
+        found.append(f"warmup={warmup} is more than steps={steps}; lower warmup or raise steps")
+    return found

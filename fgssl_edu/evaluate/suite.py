@@ -1,0 +1,128 @@
+"""Every score of one frozen encoder, by species and by genus, each with its protocol."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fgssl_edu.config import Settings
+from fgssl_edu.data.birds import Factors, World
+from fgssl_edu.data.image_set import ImageSet, Splits
+from fgssl_edu.evaluate import attention
+from fgssl_edu.evaluate.clustering import kmeans_scores
+from fgssl_edu.evaluate.edits import edit_score
+from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.geometry import geometry
+from fgssl_edu.evaluate.knn import knn
+from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, fit_linear, label_curve, linear_probe
+from fgssl_edu.evaluate.retrieval import retrieval
+from fgssl_edu.evaluate.statistics import Score
+from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.views.augment import Augment
+from fgssl_edu.views.presets import VIEWS
+
+FEW_LABELS = 0.2  # share of the labels of the score "linear_20"
+ALIGNED_VIEWS = "mild"  # whatever views an encoder was trained with: alignment is compared between encoders
+ALIGNED_IMAGES = 512
+BATCH = 256
+
+
+def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0) -> dict[str, Score]:
+    """All scores that the data set allows; nothing in the encoder changes.
+
+    Args:
+        encoder: what `method.evaluated()` gives.
+        splits: training and test images; the unlabelled ones are left out.
+        settings: gives eval_size, crop_size and neighbours.
+        seed: of probes, clusters, draws of labels and edits; the same for all encoders that will be compared.
+
+    Returns:
+        "species/..." and, where there are coarse labels, "genus/...": knn, linear, linear_20, 1_shot .. 8_shot, rank1,
+        rank5, map, nmi, ari, cluster_accuracy. "geometry/...". With true parts "attention/...". For rendered birds
+        "edit/...".
+
+    Raises:
+        ValueError: there is no labelled test image, or the encoder's features are not finite.
+    """
+    train, test = splits.train.labelled(), splits.test.labelled()
+    if not len(test) or not len(train):
+        raise ValueError(
+            f"{splits.test.name}: {len(train)} labelled training and {len(test)} labelled test images; "
+            "a score needs both"
+        )
+    features = extract(encoder, train.images, settings.eval_size), extract(encoder, test.images, settings.eval_size)
+    species = by_label(*features, train.labels, test.labels, settings, seed)
+    scores = {f"species/{name}": score.under(labels="species") for name, score in species.items()}
+    if train.coarse is not None and test.coarse is not None:
+        genus = by_label(*features, train.coarse, test.coarse, settings, seed)
+        scores |= {f"genus/{name}": score.under(labels="genus") for name, score in genus.items()}
+    views = aligned_views(encoder, test, settings.crop_size, seed)
+    shape = {
+        name: score.under(views=f"{ALIGNED_VIEWS}, {settings.crop_size} px")
+        for name, score in geometry(features[1], views).items()
+    }
+    scores |= {f"geometry/{name}": score for name, score in shape.items()}
+    if test.parts is not None and test.discriminative is not None and test.foreground is not None:
+        strength = species["linear"].protocol["chosen"]["C"]  # type: ignore[index]
+        probe = fit_linear(features[0], train.labels, len(train.classes), strength=strength)
+        scores |= {
+            f"attention/{name}": score for name, score in on_parts(encoder, probe, test, settings.eval_size).items()
+        }
+    world = World.make(species=len(test.classes)) if isinstance(test.factors, Factors) else None
+    if world is not None and world.names == test.classes:
+        edit = edit_score(encoder, world, test.size, settings.eval_size, seed=seed)
+        scores |= {"edit/score": edit.overall, **{f"edit/{name}": score for name, score in edit.per_attribute.items()}}
+    about = {"dataset": test.name, "eval_size": settings.eval_size, "picture": "whole, resized"}
+    about |= {"encoder": encoder.name, "stem": encoder.stem}
+    return {name: score.under(**about) for name, score in scores.items()}
+
+
+def by_label(
+    train_features: Tensor,
+    test_features: Tensor,
+    train_labels: Tensor,
+    test_labels: Tensor,
+    settings: Settings,
+    seed: int,
+) -> dict[str, Score]:
+    """Neighbours, probes, retrieval and clusters for one kind of label."""
+    data = (train_features, train_labels, test_features, test_labels)
+    scores = {
+        "knn": knn(*data, k=settings.neighbours),
+        "linear": linear_probe(*data, seed=seed),
+        f"linear_{FEW_LABELS * 100:.0f}": label_curve(*data, shares=(FEW_LABELS,), seed=seed)[FEW_LABELS],
+        **{f"{shots}_shot": score for shots, score in few_shot(*data, seed=seed).items()},
+    }
+    if int(test_labels.bincount().max()) > 1:  # else no query has anything to find
+        scores |= retrieval(test_features, test_labels)
+    clusters = kmeans_scores(test_features, test_labels, k=len(test_labels.unique()), seed=seed)
+    return scores | {"nmi": clusters["nmi"], "ari": clusters["ari"], "cluster_accuracy": clusters["accuracy"]}
+
+
+@torch.no_grad()
+def aligned_views(encoder: Encoder, images: ImageSet, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Features of two augmented views of the first images, each (M, D) on the CPU."""
+    augment, views = Augment(VIEWS[ALIGNED_VIEWS], size), []
+    with frozen(encoder) as device:
+        for purpose in ("evaluate/view0", "evaluate/view1"):
+            blocks = torch.arange(min(ALIGNED_IMAGES, len(images))).split(BATCH)
+            rows = [
+                encoder.features(augment(images.images[i].to(device), seed, 0, i.to(device), purpose)) for i in blocks
+            ]
+            views.append(torch.cat(rows).float().cpu())
+    return views[0], views[1]
+
+
+def on_parts(encoder: Encoder, probe: LinearClassifier, test: ImageSet, size: int) -> dict[str, Score]:
+    """Where a probe's evidence for the true species lies, scored against the true parts."""
+    assert test.parts is not None and test.discriminative is not None and test.foreground is not None
+    maps = attention.class_maps(encoder, probe, test.images, test.labels, size)
+    scores = {
+        "discriminative_energy": attention.part_energy(maps, test.parts, test.discriminative),
+        "discriminative_lift": attention.part_lift(maps, test.parts, test.discriminative),
+        "discriminative_pointing": attention.pointing(maps, test.parts, test.discriminative),
+        "foreground_energy": attention.foreground_energy(maps, test.foreground),
+        "foreground_lift": attention.foreground_lift(maps, test.foreground),
+    }
+    target = "Grad-CAM of the true species' logit of the linear probe fitted on train"
+    return {name: score.under(target=target, map=f"{maps.shape[1]}x{maps.shape[2]}") for name, score in scores.items()}

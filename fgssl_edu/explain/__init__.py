@@ -1,0 +1,1 @@
+"""What does an encoder look at?"""

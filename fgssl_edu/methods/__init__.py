@@ -1,0 +1,76 @@
+"""Methods by name, their published settings with sources, and how to build one.
+
+`build("moco", build_encoder("resnet10"), preset="v2", queue=1024)` is MoCo v2 with a short queue.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from fgssl_edu.config import suggestion
+from fgssl_edu.methods.base import Method
+from fgssl_edu.methods.contrastive.moco import MoCo
+from fgssl_edu.methods.contrastive.simclr import SimCLR
+from fgssl_edu.methods.supervised import Supervised
+from fgssl_edu.nets.encoders import Encoder
+
+METHODS: dict[str, type[Method]] = {"simclr": SimCLR, "moco": MoCo, "supervised": Supervised}
+
+V1, V2 = "arXiv 1911.05722, section 3.3 and table 1", "arXiv 2003.04297, table 1 and released code"
+SIMCLR_SOURCE, SIMCLR_HEAD = "arXiv 2002.05709, section 3 and table 5", "released code: BatchNorm after both layers"
+PRESETS: dict[str, dict[str, dict[str, tuple[object, str]]]] = {
+    "simclr": {
+        "v1": {
+            "views": ("simclr", SIMCLR_SOURCE),
+            "size": (224, SIMCLR_SOURCE),
+            "temperature": (0.1, SIMCLR_SOURCE),
+            "head": ("simclr", SIMCLR_HEAD),
+            "out": (128, SIMCLR_SOURCE),
+        },
+    },
+    "moco": {
+        "v1": {
+            "views": ("moco_v1", V1),
+            "size": (224, V1),
+            "temperature": (0.07, V1),
+            "queue": (65536, V1),
+            "ema": (0.999, V1),
+            "head": ("linear", V1),
+            "out": (128, V1),
+        },
+        "v2": {
+            "views": ("moco_v2", V2),
+            "size": (224, V2),
+            "temperature": (0.2, V2),
+            "queue": (65536, V2),
+            "ema": (0.999, V2),
+            "head": ("mlp", V2),
+            "out": (128, V2),
+        },
+    },
+    "supervised": {},
+}
+
+
+def build(name: str, encoder: Encoder, preset: str | None = None, **overrides: object) -> Method:
+    """A method around an encoder.
+
+    Args:
+        name: a key of `METHODS`.
+        encoder: what it trains.
+        preset: a key of `PRESETS[name]`, the published values; None: the class's defaults, for small pictures.
+        overrides: single fields, over preset and defaults.
+
+    Raises:
+        ValueError: an unknown name, preset or field, with what there is.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method={name!r} is unknown{suggestion(name, list(METHODS))}; known: {', '.join(METHODS)}")
+    if preset is not None and preset not in PRESETS[name]:
+        raise ValueError(f"preset={preset!r}: {name} has {', '.join(PRESETS[name]) or 'none'}; None is the defaults")
+    known = [field for field in inspect.signature(METHODS[name]).parameters if field != "encoder"]
+    for field in overrides:
+        if field not in known:
+            raise ValueError(f"{name} has no field {field!r}{suggestion(field, known)}; it has {', '.join(known)}")
+    published = {field: value for field, (value, _) in PRESETS[name][preset].items()} if preset else {}
+    return METHODS[name](encoder, **{**published, **overrides})  # type: ignore[arg-type]

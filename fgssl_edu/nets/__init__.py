@@ -1,0 +1,26 @@
+"""Networks and what is kept beside them: encoders, heads, normalisation, moving averages, ring buffers."""
+
+from __future__ import annotations
+
+from fgssl_edu.nets.ema import cosine_momentum, ema_copy, ema_update
+from fgssl_edu.nets.encoders import ENCODERS, Encoder, build_encoder, seeded
+from fgssl_edu.nets.heads import HEADS, projection
+from fgssl_edu.nets.memory import RingBuffer
+from fgssl_edu.nets.norm import SplitBatchNorm, frozen_statistics, norm_layer, split_batch_norms
+
+__all__ = [
+    "ENCODERS",
+    "HEADS",
+    "Encoder",
+    "RingBuffer",
+    "SplitBatchNorm",
+    "build_encoder",
+    "cosine_momentum",
+    "ema_copy",
+    "ema_update",
+    "frozen_statistics",
+    "norm_layer",
+    "projection",
+    "seeded",
+    "split_batch_norms",
+]

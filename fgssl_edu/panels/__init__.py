@@ -1,0 +1,1 @@
+"""Interactive panels: controls above one picture, each built on a pure drawing function."""

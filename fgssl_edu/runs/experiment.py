@@ -1,0 +1,167 @@
+"""One run of an arm, and the shipped reference records of the lessons.
+
+The arms take minutes to hours together, so they are run once by `fgssl reference SLUG` and shipped as
+`reference/SLUG.json`; live, a notebook trains one of the same arms and lays it into the shipped band.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib import resources
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from fgssl_edu import config, paths, records
+from fgssl_edu.data.image_set import ImageSet
+from fgssl_edu.evaluate import suite
+from fgssl_edu.evaluate.features import extract
+from fgssl_edu.methods.base import Method
+from fgssl_edu.methods.supervised import Supervised
+from fgssl_edu.recipe import Recipe
+from fgssl_edu.runs import arms
+from fgssl_edu.train import History, pretrain
+
+LIVE_ARM = "simclr"  # trained live in the lessons: its band needs more seeds
+
+
+def train_arm(arm: arms.Arm, settings: config.Settings, images: ImageSet) -> tuple[Method, History]:
+    """Train one arm on its share of the images; a supervised one on the labelled ones."""
+    if arm.labels != "none":
+        images = images.labelled()
+    if arm.share < 1:
+        images = images.label_fraction(arm.share, seed=settings.seed)
+    method = arms.build_arm(arm, settings, images)
+    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(images))))
+    return method, pretrain(method, images, recipe, progress=False)
+
+
+def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
+    """Train and score one arm with one seed.
+
+    Returns:
+        title, seed, metrics (name -> value), protocol (name -> protocol), curve (steps and losses), seconds of training
+        and CPU seconds of the whole run.
+    """
+    started = time.process_time()
+    settings = arms.arm_settings(arm, settings, seed)
+    splits = arms.load(settings)
+    method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train)
+    encoder = arms.untrained(settings) if method is None else method.evaluated()
+    scores = suite.evaluate(encoder, splits, settings)
+    metrics = {name: score.value for name, score in scores.items()}
+    if isinstance(method, Supervised):
+        metrics[f"{arm.labels}/own_classifier"] = own_accuracy(method, splits.test, arm.labels, settings.eval_size)
+    steps, losses = ([], []) if history is None else history.column("loss")
+    return {
+        "title": arm.title,
+        "seed": seed,
+        "metrics": metrics,
+        "protocol": {name: score.protocol for name, score in scores.items()},
+        "curve": {"step": list(steps), "loss": list(losses)},
+        "train_seconds": history.seconds if history else 0.0,
+        "cpu_seconds": time.process_time() - started,
+    }
+
+
+@torch.no_grad()
+def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> float:
+    """Test accuracy of a supervised arm's own classifier for its kind of labels, share of the images."""
+    labels = images.labels if kind == "species" else images.coarse
+    assert labels is not None  # or the arm could not have been built
+    features = extract(method.evaluated(), images.images, size)
+    guess = method.classifier.cpu()(features).argmax(dim=1)
+    return float((guess == labels)[labels >= 0].float().mean())
+
+
+def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
+    """`run_arm` on one thread, kept under the cache folder by arm, settings, seed and code: lessons share arms."""
+    torch.set_num_threads(1)
+    code = [paths.code_hash(), *(Path(file).read_text(encoding="utf-8") for file in (arms.__file__, __file__))]
+    parts = [dataclasses.asdict(arm), dataclasses.asdict(settings), seed, torch.__version__, code]
+    key = json.dumps(parts, sort_keys=True)
+    kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if not kept.exists():
+        paths.atomic_write(kept, json.dumps(run_arm(arm, settings, seed)))
+    return json.loads(kept.read_text())  # type: ignore[no-any-return]
+
+
+def reference(
+    slug: str,
+    seeds: int = 3,
+    live_seeds: int = 5,
+    jobs: int = 1,
+    scale: str = "lecture",
+    given: Mapping[str, object] | None = None,
+    target: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Run every arm of a lesson and write its reference record.
+
+    Args:
+        slug: the lesson.
+        seeds: runs of each arm, with seeds 0 to seeds - 1.
+        live_seeds: at least as many runs of the arm that the notebook trains live, in the shipped record.
+        jobs: runs at a time, each in a process of its own with one thread.
+        scale: whose settings.
+        given: settings that differ, as for `fgssl run`.
+        target: file to write; default the package's `reference/SLUG.json`.
+        report: receives one line a finished run.
+
+    Returns:
+        The path of the record, written atomically when all runs are done.
+    """
+    settings = config.resolve(slug, {"scale": scale, **(given or {})}).settings
+    names = [name for name, arm in arms.ARMS[slug].items() if settings.dataset == "birds" or not arm.needs_birds]
+    todo = [
+        (name, seed)
+        for name in names
+        for seed in range(max(seeds, live_seeds) if name == LIVE_ARM and not given else seeds)
+    ]
+    rows: list[dict[str, object]] = []
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(cached_run, arms.ARMS[slug][name], settings, seed): name for name, seed in todo}
+        for done in as_completed(waiting):
+            row = {"arm": waiting[done], **done.result()}
+            rows.append(row)
+            report(
+                f"{slug}: {row['arm']} seed {row['seed']}, {row['cpu_seconds']:.0f} CPU-s ({len(rows)} of {len(todo)})"
+            )
+    rows.sort(key=lambda row: (names.index(str(row["arm"])), row["seed"]))
+    options = f" --out {target.name}" if target else ""
+    options += "".join(f" -p {name}={value}" for name, value in (given or {}).items())
+    record = {
+        "lesson": slug,
+        "command": f"fgssl reference {slug} --seeds {seeds}{options}",
+        "settings": dataclasses.asdict(settings),
+        "protocol": shared_protocol([row["protocol"] for row in rows]),  # type: ignore[misc]
+        "environment": records.environment(),
+        "runs": [{key: five_digits(value) for key, value in row.items() if key != "protocol"} for row in rows],
+    }
+    target = target or Path(str(resources.files("fgssl_edu") / "reference" / f"{slug}.json"))
+    paths.atomic_write(target, json.dumps(record, indent=1) + "\n")
+    return target
+
+
+def shared_protocol(protocols: list[dict[str, dict[str, object]]]) -> dict[str, dict[str, object]]:
+    """What all runs' protocols of a metric agree on: what was chosen in a single run is no protocol."""
+    shared: dict[str, dict[str, object]] = {}
+    for metric in dict.fromkeys(name for protocol in protocols for name in protocol):
+        known = [protocol[metric] for protocol in protocols if metric in protocol]
+        shared[metric] = {key: value for key, value in known[0].items() if all(p.get(key) == value for p in known)}
+    return shared
+
+
+def five_digits(value: object) -> object:
+    """The same tree with its floats as they are shipped: five significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: five_digits(inner) for key, inner in value.items()}
+    return [five_digits(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,54 @@
+"""Views: what a self-supervised method is shown of an image. A batch in, a changed batch out."""
+
+from __future__ import annotations
+
+from fgssl_edu.views.augment import (
+    Augment,
+    crop_boxes,
+    draw_channel,
+    draw_cutout,
+    draw_noise,
+    draw_quarter_turns,
+)
+from fgssl_edu.views.background import BackgroundSwap
+from fgssl_edu.views.color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    as_float,
+    color_drop,
+    grayscale,
+    solarize,
+)
+from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
+from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn
+from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
+
+__all__ = [
+    "VIEWS",
+    "Augment",
+    "BackgroundSwap",
+    "ViewPreset",
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_hue",
+    "adjust_saturation",
+    "as_float",
+    "color_drop",
+    "crop_boxes",
+    "crop_resize",
+    "cutout",
+    "draw_channel",
+    "draw_cutout",
+    "draw_noise",
+    "draw_quarter_turns",
+    "flip",
+    "gaussian_blur",
+    "gaussian_noise",
+    "grayscale",
+    "quarter_turn",
+    "scaled",
+    "sobel",
+    "solarize",
+]

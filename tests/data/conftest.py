@@ -1,0 +1,81 @@
+"""A server on this machine that behaves well or badly, as a test wants."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@dataclass
+class Served:
+    """One file behind an address, and what was asked of it."""
+
+    content: bytes
+    name: str = "archive.tgz"
+    ranges: bool = True  # whether it can send a part
+    cuts: list[int] = field(default_factory=list)  # after how many bytes the next answers break off
+    statuses: list[int] = field(default_factory=list)  # of the next answers, instead of the file
+    asked: list[str] = field(default_factory=list)  # the Range header of each request
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/files/{self.name}?download=1"
+
+    @property
+    def md5(self) -> str:
+        return hashlib.md5(self.content).hexdigest()
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        wanted = handler.headers.get("Range", "")
+        self.asked.append(wanted)
+        match = re.fullmatch(r"bytes=(\d+)-", wanted) if self.ranges else None
+        start, total = int(match[1]) if match else 0, len(self.content)
+        status = self.statuses.pop(0) if self.statuses else 416 if match and start >= total else 206 if match else 200
+        body = b"" if status >= 400 else self.content[start:]
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        if status in (206, 416):
+            handler.send_header(
+                "Content-Range", f"bytes {start}-{total - 1}/{total}" if status == 206 else f"bytes */{total}"
+            )
+        handler.end_headers()
+        handler.wfile.write(body[: self.cuts.pop(0)] if self.cuts and body else body)
+        handler.close_connection = True
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    """`serve(content, ...)` puts a file on 127.0.0.1; downloads do not wait between attempts."""
+    monkeypatch.setattr("fgssl_edu.data.fetch.WAIT_S", 0.0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(content: bytes, **behaviour: object) -> Served:
+        served = Served(content, **behaviour)  # type: ignore[arg-type]
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        served.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        servers.append((server, thread))
+        return served
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
