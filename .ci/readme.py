@@ -9,7 +9,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from fgssl_edu import records
@@ -17,6 +18,7 @@ from fgssl_edu.runs import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / ".github" / "birds.jpg"
+REFERENCE = ROOT / "fgssl_edu" / "reference"
 ARMS = ("random", "moco", "simclr", "swap", "genus", "supervised")
 COLUMNS = {
     "species/knn": "species kNN",
@@ -39,6 +41,17 @@ PHOTOGRAPH_COLUMNS = {
     "species/map": "mAP",
     "species/nmi": "NMI",
 }
+FINE = ("common-rationale",)
+FINE_COLUMNS = {
+    "species/knn": "species kNN",
+    "species/linear": "species linear",
+    "species/map": "species mAP",
+    "genus/linear": "genus linear",
+    "edit/score": "edit score",
+    "attention/discriminative_lift": "attention lift",
+}
+# Records beside a lesson's own: the name of the file after the lesson's and --, and the photographs
+FINE_PHOTOGRAPHS = {"photographs-birds": "CUB birds, 40 species", "photographs-signs": "GTSRB signs, 43 kinds"}
 CONTESTANTS = {
     "ours": "this package: loader, views, step",
     "step": "the step alone, on views already made",
@@ -58,10 +71,12 @@ def cell(values: list[float], metric: str) -> str:
     """Mean and half the 95 % interval over seeds."""
     if not values:
         return ""
-    mean, low, _ = records.interval(values)
     scale, digits = (100, 1) if metric.split("/")[1] in SHARES else (1, 3 if metric == "edit/score" else 2)
     if metric == "geometry/effective_rank":
         digits = 0
+    if len(values) == 1:
+        return f"{scale * values[0]:.{digits}f}"
+    mean, low, _ = records.interval(values)
     return f"{scale * mean:.{digits}f} ± {scale * (mean - low):.{digits}f}"
 
 
@@ -91,6 +106,49 @@ def photographs() -> str:
     return f"{table(rows)}\n\n{protocol(record)}"
 
 
+def fine(slug: str) -> str:
+    """All arms of a fine-grained lesson, with their cost."""
+    record = records.load_reference(slug)
+    columns = {metric: title for metric, title in FINE_COLUMNS.items() if measured(record, metric)}
+    rows = [["", *columns.values(), "CPU s"]]
+    for arm in dict.fromkeys(run["arm"] for run in record["runs"]):
+        numbers = [cell(tables.values(record, arm, metric), metric) for metric in columns]
+        rows.append([tables.title(record, arm), *numbers, cost(record, arm)])
+    return f"{table(rows)}\n\n{protocol(record)} CPU seconds of one run, scoring included."
+
+
+def measured(record: tables.Record, metric: str) -> bool:
+    """Whether any run of a record has a metric."""
+    return any(metric in run["metrics"] for run in record["runs"])
+
+
+def cost(record: tables.Record, arm: str) -> str:
+    """Mean CPU seconds of an arm's runs."""
+    seconds = [run["cpu_seconds"] for run in record["runs"] if run["arm"] == arm]
+    return f"{sum(seconds) / len(seconds):.0f}"
+
+
+def side_by_side(names: Mapping[str, str], head: str) -> str:
+    """The arms of several records beside a lesson's own, one line an arm."""
+    shown = ("species/knn", "species/linear", "species/map", "genus/linear", "edit/score")
+    rows = [["lesson", head, "arm", "seeds", *(FINE_COLUMNS[metric] for metric in shown)]]
+    for slug in FINE:
+        for name, title in names.items():
+            if not (REFERENCE / f"{slug}--{name}.json").is_file():
+                continue
+            record = records.load_reference(f"{slug}--{name}")
+            for arm in dict.fromkeys(run["arm"] for run in record["runs"]):
+                numbers = [cell(tables.values(record, arm, metric), metric) for metric in shown]
+                seeds = len([run for run in record["runs"] if run["arm"] == arm])
+                rows.append([f"`{slug}`", title, tables.title(record, arm), str(seeds), *numbers])
+    return table(rows)
+
+
+def fine_photographs() -> str:
+    """The fine-grained lessons on real photographs."""
+    return side_by_side(FINE_PHOTOGRAPHS, "photographs")
+
+
 def speed() -> str:
     """Images a second of MoCo v2, from the kept output of `fgssl bench train --json`."""
     bench = json.loads((ROOT / ".ci" / "bench-train.json").read_text(encoding="utf-8"))
@@ -107,7 +165,9 @@ def speed() -> str:
 def protocol(record: Mapping[str, object]) -> str:
     """What stands behind the numbers of a record, in a line."""
     s: Mapping[str, object] = record["settings"]  # type: ignore[assignment]
-    seeds = len({run["seed"] for run in record["runs"]})  # type: ignore[attr-defined]
+    runs: list[Mapping[str, object]] = record["runs"]  # type: ignore[assignment]
+    counts = sorted({len([run for run in runs if run["arm"] == arm]) for arm in {run["arm"] for run in runs}})
+    seeds = " to ".join(str(count) for count in (counts if len(counts) == 1 else (counts[0], counts[-1])))
     return (
         f"Mean ± half the 95 % interval over {seeds} seeds; kNN to NMI in percent. Encoder {s['encoder']}, from "
         f"scratch, {s['steps']} steps of {s['batch']} images, {s['crop_size']} px views, scored at "
@@ -117,7 +177,10 @@ def protocol(record: Mapping[str, object]) -> str:
 
 def render(text: str) -> str:
     """The README with every marked block rendered anew."""
-    for name, make in (("birds", birds), ("photographs", photographs), ("speed", speed)):
+    blocks: dict[str, Callable[[], str]] = {"birds": birds, "photographs": photographs, "speed": speed}
+    blocks |= {slug: partial(fine, slug) for slug in FINE}
+    blocks |= {"fine-photographs": fine_photographs}
+    for name, make in blocks.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
         if found != 1:

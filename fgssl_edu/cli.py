@@ -128,7 +128,8 @@ def reference(
     slug: Slug,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="File to write; needed with -p.")] = None,
+    arms: Annotated[str, typer.Option(help="Names of arms, with commas; all if empty.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File to write; needed with -p and --arms.")] = None,
     p: Parameters = [],  # noqa: B006  # as above
 ) -> None:
     """Run all arms of a lesson (an hour of CPU); write its record."""
@@ -137,11 +138,15 @@ def reference(
 
     given = {name: parameters.parse(name, text) for name, text in pairs(p).items()}
     config.resolve(slug, given)  # a mistake is told before torch is imported
-    if given and out is None:
-        raise ValueError(f"-p {p[0]}: other settings than the shipped record's; name a file with --out")
+    if (given or arms) and out is None:
+        raise ValueError(f"{p[0] if p else arms}: not the shipped record's settings and arms; name a file with --out")
     from fgssl_edu.runs import experiment
 
-    print(experiment.reference(slug, seeds=seeds, jobs=jobs, given=given, target=out))
+    print(
+        experiment.reference(
+            slug, seeds=seeds, only=[*filter(None, arms.split(","))], jobs=jobs, given=given, target=out
+        )
+    )
 
 
 @data.command("list")

@@ -15,7 +15,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 
-Value = int | float | str
+from fgssl_edu.scales import LESSONS, SCALES
 
 # Names and ranges that can be checked before anything heavy is imported. Methods, views and encoders are checked by
 # name where they are defined.
@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "scale": ("ci", "lecture", "full"),
     "optimizer": ("adamw", "sgd"),
     "init": ("random", "imagenet"),
+    "target": ("gradcam", "foreground", "discriminative", "uniform"),
     "precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "accelerator": ("auto", "cpu", "cuda", "mps"),
 }
@@ -44,12 +45,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "train_images": (2, 10**8),
     "test_images": (1, 10**8),
     "background": (0.0, 1.0),
+    "pose": (0.0, 1.0),
     "correlation": (0.0, 1.0),
     "species": (2, 200),  # as many as the rendered birds can be told apart
     "devices": (1, 1024),
     "nodes": (1, 1024),
     "checkpoint_every": (1, 10**7),
     "neighbours": (1, 10**6),
+    "kernels": (1, 4096),
 }
 
 
@@ -81,6 +84,7 @@ class Settings:
     train_images: int = 3000
     test_images: int = 960
     background: float = 1.0  # of rendered birds: 0 plain sky .. 1 textured; plain is easy
+    pose: float = 1.0  # of rendered birds: how much they turn and shift; some look left above .5
     correlation: float = 0.0  # of rendered birds: share of training images whose background gives the species away
     species: int = 24  # of rendered birds, four to a genus
     precision: str = "auto"  # auto: bf16-mixed where the device is good at it, else 32-true
@@ -89,6 +93,8 @@ class Settings:
     nodes: int = 1
     checkpoint_every: int = 100  # steps a killed run may lose
     neighbours: int = 20  # k of the kNN score
+    target: str = "gradcam"  # what the common-rationale branch is fitted to; the others know the truth, or nothing
+    kernels: int = 32  # of that branch; fewer see less, and only what many pictures share
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))
@@ -109,66 +115,6 @@ class Resolved:
 
     settings: Settings
     sources: dict[str, str]
-
-
-SCALES: dict[str, dict[str, Value]] = {
-    # ours: 60 s on two cores, imports included; checks mechanics and the loss against chance, not accuracy
-    "ci": {
-        "steps": 12,
-        "batch": 32,
-        "warmup": 2,
-        "queue": 96,
-        "image_size": 48,
-        "train_images": 240,
-        "test_images": 96,
-        "checkpoint_every": 6,
-        "neighbours": 5,
-    },
-    # ours, measured: 24 species x (125 + 40) images; AdamW 2e-3, batch 128; 400 SimCLR steps are 40 s of a 2.5 GHz core
-    "lecture": {
-        "steps": 400,
-        "batch": 128,
-        "lr": 2e-3,
-        "optimizer": "adamw",
-        "weight_decay": 0.05,
-        "image_size": 64,
-        "crop_size": 32,
-        "eval_size": 40,
-        "train_images": 3000,
-        "test_images": 960,
-    },
-    # MoCo v2 on CUB-200-2011 as arXiv 2407.14676 trains it; what it leaves open is from MoCo v2 (arXiv 2003.04297)
-    "full": {
-        "dataset": "cub200",
-        "encoder": "resnet50",  # 2407.14676
-        "init": "imagenet",  # 2407.14676: supervised ImageNet-1k weights
-        "method": "moco",
-        "views": "moco_v2",  # 2003.04297
-        "steps": 4600,  # 2407.14676: 100 epochs of 5,994 images at batch 128, 46 whole batches each
-        "batch": 128,  # 2407.14676
-        "optimizer": "sgd",  # 2407.14676
-        "lr": 0.03,  # 2407.14676
-        "momentum": 0.9,  # 2407.14676
-        "weight_decay": 1e-4,  # 2003.04297
-        "warmup": 0,  # 2003.04297
-        "temperature": 0.2,  # 2003.04297
-        "ema": 0.999,  # 2407.14676
-        "queue": 2048,  # Deviation: 65,536 in the paper, eleven stale copies of each of CUB's images; here half of them
-        "image_size": 256,  # shorter side before a 224 px crop: torchvision's usual pair
-        "crop_size": 224,  # 2407.14676
-        "eval_size": 224,  # 2407.14676
-        "train_images": 5994,  # CUB-200-2011's own split
-        "test_images": 5794,
-        "checkpoint_every": 460,  # ten epochs
-    },
-}
-
-# What differs from the scale. The three lessons share their settings, and so their common arms and trainings.
-LESSONS: dict[str, dict[str, dict[str, Value]]] = {
-    "start": {"ci": {}, "lecture": {}, "full": {"method": "simclr"}},  # MoCo is the next lesson's
-    "contrast": {"ci": {}, "lecture": {}, "full": {}},
-    "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
-}
 
 
 def resolve(

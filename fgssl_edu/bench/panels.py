@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from fgssl_edu.data import catalog
 from fgssl_edu.data.image_set import Splits
 from fgssl_edu.evaluate.features import extract
+from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.nets.encoders import build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
 from fgssl_edu.panels.gradcam_views import GradCAMViews
 from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
+from fgssl_edu.panels.rationale import RationaleMaps
 
 MOVES = {"ci": 2, "lecture": 40}
 IMAGES = {"ci": 48, "lecture": 480}  # of training and of test
 FIRSTS = {"ci": 1, "lecture": 7}  # panels built to time the first picture, after one to warm up
 PICTURES_MS, NETWORKS_MS, FIRST_MS = 100.0, 150.0, 300.0  # 95th percentile: pictures alone; with a network; the first
 EVAL_SIZE = 40  # px, as the lessons have it at scale lecture
-Moves = Iterable[Mapping[str, object]]
+Moves: TypeAlias = Iterable[Mapping[str, object]]
+Contestant: TypeAlias = tuple[Callable[[], Panel], dict[str, Moves], float]
 
 
 def run(scale: str) -> dict[str, object]:
@@ -42,7 +45,7 @@ def run(scale: str) -> dict[str, object]:
     return {"ratios": ratios, "tables": tables}
 
 
-def contestants(splits: Splits, moves: int) -> dict[str, tuple[Callable[[], Panel], dict[str, Moves], float]]:
+def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
     """Panel -> how it is built, the moves to time (none of a state drawn before), and the bar, milliseconds."""
     encoders = {f"seed {seed}": build_encoder("resnet10", seed=seed) for seed in (0, 1)}
     features = {name: extract(encoder, splits.test.images, EVAL_SIZE) for name, encoder in encoders.items()}
@@ -70,7 +73,23 @@ def contestants(splits: Splits, moves: int) -> dict[str, tuple[Callable[[], Pane
             },
             NETWORKS_MS,
         ),
+        "rationale": rationale(splits, moves),
     }
+
+
+def rationale(splits: Splits, moves: int) -> Contestant:
+    """Two untrained LCR methods of as many kernels as the lesson's."""
+    methods = {
+        f"seed {seed}": CommonRationale(build_encoder("resnet10", seed=seed), queue=256, seed=seed) for seed in (0, 1)
+    }
+    return (
+        lambda: RationaleMaps(methods, splits, EVAL_SIZE),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "kernel": [{"picture": moves + 1 + i // 20, "kernel": 1 + i % 20} for i in range(moves)],
+        },
+        NETWORKS_MS,
+    )
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

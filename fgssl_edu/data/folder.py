@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from fgssl_edu.data.boxes import with_boxes
 from fgssl_edu.data.decode import decode
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet, Splits, class_ranks
 
@@ -49,7 +50,8 @@ def load_folder(path: str | Path, image_size: int = 64, on_bad: str = "raise", s
         seed: of the 75/25 split of a folder that has none.
 
     Returns:
-        Train and test images. Genus, parts and masks are unknown, hence absent.
+        Train and test images. Genus and parts are unknown, hence absent; of masks there are at most boxes, where the
+        folder has them (see `boxes`).
 
     Raises:
         ValueError: all that is wrong, by name.
@@ -204,7 +206,7 @@ def _split(folder: Path, images: torch.Tensor, rows: list[tuple[str, str, str]],
     trained = sum(split != "test" for _, _, split in rows)
 
     def part(where: slice) -> ImageSet:
-        return ImageSet(
+        found = ImageSet(
             images=images[where],
             labels=labels[where],
             classes=classes,
@@ -213,6 +215,7 @@ def _split(folder: Path, images: torch.Tensor, rows: list[tuple[str, str, str]],
             licence="not known to the program: see what came with the folder",
             paths=tuple(name for name, _, _ in rows[where]),
         )
+        return with_boxes(found, folder)
 
     return Splits(train=part(slice(0, trained)), test=part(slice(trained, None)), notes=notes)
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from itertools import chain
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.views.geometry import resized
 
 BATCH = 256  # images a pass; the result does not depend on it
 
@@ -26,24 +26,6 @@ def frozen(module: nn.Module) -> Iterator[torch.device]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-def resized(images: Tensor, size: int | None, device: torch.device | str = "cpu") -> Tensor:
-    """Pixels as an encoder takes them.
-
-    Args:
-        images: (B, 3, H, W) uint8.
-        size: side in pixels (antialiased bilinear), or None to keep the images' own.
-        device: of the result.
-
-    Returns:
-        (B, 3, size, size) float in [0, 1], channels last (twice as quick to convolve on a CPU).
-    """
-    pixels = images.to(device, torch.float32, memory_format=torch.channels_last) / 255
-    if size is None or tuple(pixels.shape[-2:]) == (size, size):
-        return pixels
-    small = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return small.clamp(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -38,8 +38,8 @@ def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0
 
     Returns:
         "species/..." and, where there are coarse labels, "genus/...": knn, linear, linear_20, 1_shot .. 8_shot, rank1,
-        rank5, map, nmi, ari, cluster_accuracy. "geometry/...". With true parts "attention/...". For rendered birds
-        "edit/...".
+        rank5, map, nmi, ari, cluster_accuracy. "geometry/...". With a true foreground, or boxes, "attention/...", and
+        more of it with true parts. For rendered birds "edit/...".
 
     Raises:
         ValueError: there is no labelled test image, or the encoder's features are not finite.
@@ -62,7 +62,7 @@ def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0
         for name, score in geometry(features[1], views).items()
     }
     scores |= {f"geometry/{name}": score for name, score in shape.items()}
-    if test.parts is not None and test.discriminative is not None and test.foreground is not None:
+    if test.foreground is not None:
         strength = species["linear"].protocol["chosen"]["C"]  # type: ignore[index]
         probe = fit_linear(features[0], train.labels, len(train.classes), strength=strength)
         scores |= {
@@ -114,15 +114,18 @@ def aligned_views(encoder: Encoder, images: ImageSet, size: int, seed: int) -> t
 
 
 def on_parts(encoder: Encoder, probe: LinearClassifier, test: ImageSet, size: int) -> dict[str, Score]:
-    """Where a probe's evidence for the true species lies, scored against the true parts."""
-    assert test.parts is not None and test.discriminative is not None and test.foreground is not None
+    """Where a probe's evidence for the true species lies, scored against the true foreground and parts."""
+    assert test.foreground is not None
     maps = attention.class_maps(encoder, probe, test.images, test.labels, size)
     scores = {
-        "discriminative_energy": attention.part_energy(maps, test.parts, test.discriminative),
-        "discriminative_lift": attention.part_lift(maps, test.parts, test.discriminative),
-        "discriminative_pointing": attention.pointing(maps, test.parts, test.discriminative),
         "foreground_energy": attention.foreground_energy(maps, test.foreground),
         "foreground_lift": attention.foreground_lift(maps, test.foreground),
     }
+    if test.parts is not None and test.discriminative is not None:
+        scores |= {
+            "discriminative_energy": attention.part_energy(maps, test.parts, test.discriminative),
+            "discriminative_lift": attention.part_lift(maps, test.parts, test.discriminative),
+            "discriminative_pointing": attention.pointing(maps, test.parts, test.discriminative),
+        }
     target = "Grad-CAM of the true species' logit of the linear probe fitted on train"
     return {name: score.under(target=target, map=f"{maps.shape[1]}x{maps.shape[2]}") for name, score in scores.items()}

@@ -11,13 +11,30 @@ from fgssl_edu.config import suggestion
 from fgssl_edu.methods.base import Method
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
+from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
 
-METHODS: dict[str, type[Method]] = {"simclr": SimCLR, "moco": MoCo, "supervised": Supervised}
+METHODS: dict[str, type[Method]] = {
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "rationale": CommonRationale,
+    "supervised": Supervised,
+}
 
 V1, V2 = "arXiv 1911.05722, section 3.3 and table 1", "arXiv 2003.04297, table 1 and released code"
 SIMCLR_SOURCE, SIMCLR_HEAD = "arXiv 2002.05709, section 3 and table 5", "released code: BatchNorm after both layers"
+LCR, LCR_BYOL = "arXiv 2303.01669, released code, MoCo form", "arXiv 2303.01669, BYOL form"
+# Fine-grained methods train as MoCo v2 does
+QUEUE_OF_FINE_GRAINED: dict[str, tuple[object, str]] = {
+    "views": ("moco_v2", "arXiv 2303.01669, released code"),
+    "size": (224, V2),
+    "temperature": (0.2, V2),
+    "queue": (65536, "arXiv 2303.01669; eleven stale copies of each of CUB's pictures"),
+    "ema": (0.999, V2),
+    "head": ("mlp", V2),
+    "out": (128, V2),
+}
 PRESETS: dict[str, dict[str, dict[str, tuple[object, str]]]] = {
     "simclr": {
         "v1": {
@@ -46,6 +63,15 @@ PRESETS: dict[str, dict[str, dict[str, tuple[object, str]]]] = {
             "ema": (0.999, V2),
             "head": ("mlp", V2),
             "out": (128, V2),
+        },
+    },
+    "rationale": {
+        "paper": {**QUEUE_OF_FINE_GRAINED, "kernels": (32, LCR), "weight": (0.01, LCR), "paper_code": (True, LCR)},
+        "corrected": {
+            **QUEUE_OF_FINE_GRAINED,
+            "kernels": (32, LCR),
+            "weight": (0.01, LCR),
+            "softness": (0.4, LCR_BYOL),
         },
     },
     "supervised": {},

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import resources
 from multiprocessing import get_context
@@ -28,7 +28,10 @@ from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms
 from fgssl_edu.train import History, pretrain
 
-LIVE_ARM = "simclr"  # trained live in the lessons: its band needs more seeds
+# Trained live in a lesson: its band needs more seeds.
+LIVE_ARMS = {"common-rationale": "lcr"}
+LIVE_ARM = "simclr"  # of the others
+NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
 def train_arm(arm: arms.Arm, settings: config.Settings, images: ImageSet) -> tuple[Method, History]:
@@ -58,6 +61,8 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     metrics = {name: score.value for name, score in scores.items()}
     if isinstance(method, Supervised):
         metrics[f"{arm.labels}/own_classifier"] = own_accuracy(method, splits.test, arm.labels, settings.eval_size)
+    if history is not None:
+        metrics |= {f"train/{name}": value for name, value in history.rows[-1].items() if name not in NOT_LEARNED}
     steps, losses = ([], []) if history is None else history.column("loss")
     return {
         "title": arm.title,
@@ -83,7 +88,7 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
 def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
     """`run_arm` on one thread, kept under the cache folder by arm, settings, seed and code: lessons share arms."""
     torch.set_num_threads(1)
-    code = [paths.code_hash(), *(Path(file).read_text(encoding="utf-8") for file in (arms.__file__, __file__))]
+    code = [paths.code_hash(), Path(arms.__file__).read_text(encoding="utf-8")]
     parts = [dataclasses.asdict(arm), dataclasses.asdict(settings), seed, torch.__version__, code]
     key = json.dumps(parts, sort_keys=True)
     kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
@@ -95,6 +100,7 @@ def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str,
 def reference(
     slug: str,
     seeds: int = 3,
+    only: Sequence[str] = (),
     live_seeds: int = 5,
     jobs: int = 1,
     scale: str = "lecture",
@@ -107,6 +113,7 @@ def reference(
     Args:
         slug: the lesson.
         seeds: runs of each arm, with seeds 0 to seeds - 1.
+        only: names of arms to run; all if empty.
         live_seeds: at least as many runs of the arm that the notebook trains live, in the shipped record.
         jobs: runs at a time, each in a process of its own with one thread.
         scale: whose settings.
@@ -118,11 +125,15 @@ def reference(
         The path of the record, written atomically when all runs are done.
     """
     settings = config.resolve(slug, {"scale": scale, **(given or {})}).settings
-    names = [name for name, arm in arms.ARMS[slug].items() if settings.dataset == "birds" or not arm.needs_birds]
+    for name in only:
+        arms.arm_named(slug, name)
+    possible = [name for name, arm in arms.ARMS[slug].items() if settings.dataset == "birds" or not arm.needs_birds]
+    names = list(only) or possible
+    live = LIVE_ARMS.get(slug, LIVE_ARM)
     todo = [
         (name, seed)
         for name in names
-        for seed in range(max(seeds, live_seeds) if name == LIVE_ARM and not given else seeds)
+        for seed in range(max(seeds, live_seeds) if name == live and not given and not only else seeds)
     ]
     rows: list[dict[str, object]] = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -134,7 +145,8 @@ def reference(
                 f"{slug}: {row['arm']} seed {row['seed']}, {row['cpu_seconds']:.0f} CPU-s ({len(rows)} of {len(todo)})"
             )
     rows.sort(key=lambda row: (names.index(str(row["arm"])), row["seed"]))
-    options = f" --out {target.name}" if target else ""
+    options = f" --arms {','.join(only)}" if only else ""
+    options += f" --out {target.name}" if target else ""
     options += "".join(f" -p {name}={value}" for name, value in (given or {}).items())
     record = {
         "lesson": slug,

@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fgssl_edu import config, paths
+from fgssl_edu import config, paths, scales
 
 if TYPE_CHECKING:
     from fgssl_edu.runs.arms import Arm
 
 INJECTED = "# Parameters"  # how papermill heads the cell that it inserts
 MARK = "scale"  # every lesson declares it: the cell that assigns it is the parameters cell
-FALLBACK: dict[str, config.Value] = {"dataset": "birds"}
+FALLBACK: dict[str, scales.Value] = {"dataset": "birds"}
 FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
 BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
 

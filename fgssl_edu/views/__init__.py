@@ -22,7 +22,7 @@ from fgssl_edu.views.color import (
     solarize,
 )
 from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
-from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn
+from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn, resized
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "gaussian_noise",
     "grayscale",
     "quarter_turn",
+    "resized",
     "scaled",
     "sobel",
     "solarize",

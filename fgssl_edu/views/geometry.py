@@ -7,6 +7,7 @@ image by image, with torchvision.transforms.v2.functional on float images.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fgssl_edu.views.color import as_float, per_image
@@ -56,6 +57,24 @@ def crop_resize(images: Tensor, box: Tensor, size: int, flip: Tensor | None = No
     rows, columns = weights[:batch, :, :high], weights[batch:, :, :wide]
     narrow = images.reshape(batch, channels * high, wide) @ columns.mT  # (B, 3H, size)
     return rows[:, None] @ narrow.view(batch, channels, high, size)  # (B, 3, size, size)
+
+
+def resized(images: Tensor, size: int | None, device: torch.device | str = "cpu") -> Tensor:
+    """Whole pictures as an encoder takes them.
+
+    Args:
+        images: (B, 3, H, W) uint8.
+        size: side in pixels (antialiased bilinear), or None to keep the images' own.
+        device: of the result.
+
+    Returns:
+        (B, 3, size, size) float in [0, 1], channels last (twice as quick to convolve on a CPU).
+    """
+    pixels = images.to(device, torch.float32, memory_format=torch.channels_last) / 255
+    if size is None or tuple(pixels.shape[-2:]) == (size, size):
+        return pixels
+    small = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return small.clamp(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 def flip(images: Tensor, mask: Tensor) -> Tensor:

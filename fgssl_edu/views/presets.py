@@ -85,6 +85,7 @@ MILD = ViewPreset(
 
 _PRESETS = (
     MILD,
+    replace(MILD, name="upright", source="mild without flips, for birds that all look right", flip=0.0),
     SIMCLR,
     replace(
         SIMCLR,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from fgssl_edu import bench
+from fgssl_edu import panels as panels_package
 from fgssl_edu.bench import panels, train
 from fgssl_edu.bench.rounds import interleave, ratio
 from fgssl_edu.data.birds import bird_set
@@ -92,6 +95,15 @@ def test_the_other_benches_give_positive_numbers(
     assert result["ratios"] and all(value > 0 for value in result["ratios"].values())
     text = bench.report(result)
     assert all(row in text for table in result["tables"].values() for row in table["ratios"])
+
+
+def test_every_panel_is_timed():
+    folder = Path(panels_package.__file__).parent
+    classes = [
+        name for file in folder.glob("*.py") for name in re.findall(r"^class (\w+)\(Panel\)", file.read_text(), re.M)
+    ]
+    splits = Splits(bird_set(30, size=32, seed=1), bird_set(30, size=32, seed=2, split="test"))
+    assert sorted(type(make()).__name__ for make, _, _ in panels.contestants(splits, 1).values()) == sorted(classes)
 
 
 def test_no_move_of_the_panels_bench_finds_its_picture_kept():

@@ -11,7 +11,7 @@ import pytest
 from lab import Lab, jupyterlab, nudge, picture_of, wait_for_change
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-LESSONS = ["03_coarse-bias.ipynb"]
+LESSONS = ["03_coarse-bias.ipynb", "04_common-rationale.ipynb"]
 FOLLOWS_S = 5  # from the last key to the last picture; .2 s at rest, far more while other tests run
 pytestmark = pytest.mark.browser
 
@@ -53,6 +53,7 @@ def test_a_lesson_runs_and_its_panels_follow_their_controls(
             page.screenshot(path=str(screenshots / f"{Path(lesson).stem}_panel_{panels}.png"))
         assert panels > 0, "the lesson shows no panel"
         assert lab.complaints == []
+        page.goto("about:blank")  # before its server goes, or the next lesson hears this one ask for it
 
 
 def _move_every_control(panel: object) -> None:

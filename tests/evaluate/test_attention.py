@@ -71,7 +71,7 @@ def test_class_map_of_a_linear_head_is_its_weights_on_the_map():
     assert encoder.training
     with torch.no_grad():
         encoder.eval()
-        from fgssl_edu.evaluate.features import resized
+        from fgssl_edu.views import resized
 
         feature_map = encoder.feature_map(resized(images, 40))
     expected = torch.einsum("bchw,bc->bhw", feature_map, weight[target]).relu() / feature_map[0, 0].numel()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fgssl_edu.evaluate.features import extract, resized
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.nets.encoders import Encoder, build_encoder
+from fgssl_edu.views import resized
 
 IMAGES = torch.randint(0, 256, (21, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -14,7 +14,7 @@ import fgssl_edu
 PACKAGE = Path(fgssl_edu.__file__).parent
 # A line may import from itself and from the lines above it. Each line is a floor, or a part of one in the order of use.
 LEVELS = (
-    ("config", "draws", "paths", "records", "distributed", "recipe"),
+    ("scales", "config", "draws", "paths", "records", "distributed", "recipe"),
     ("views",),
     ("nets",),
     ("losses",),

@@ -52,7 +52,7 @@ def test_it_learns_eight_images_by_heart_down_to_its_own_old_keys():
     assert history.rows[-1]["embedding_std"] > 0.3
     first, second = method.views(batch(), 1000)
     with torch.no_grad():
-        cosine = method.head(method.encoder(first)) @ method._keys(second).T
+        cosine = method.head(method.encoder(first)) @ method.keys(second).T
     assert torch.equal(cosine.argmax(dim=1), torch.arange(8))  # every new view finds its own image
 
 
@@ -74,8 +74,8 @@ def test_the_own_key_is_never_among_the_negatives():
     for _ in range(3):
         queue = method.queue.read()
         method(batch(), views)  # the same views thrice: the same keys, if the key network stands still
-        assert (method._new_keys[0] @ queue.T).max() < 0.999
-        method._new_keys.clear()
+        assert (method.new_keys[0] @ queue.T).max() < 0.999
+        method.new_keys.clear()
     method.queue.write(keys)
     assert (keys @ method.queue.read().T).max() > 0.999  # the control: written before, they would be there
 
@@ -83,7 +83,7 @@ def test_the_own_key_is_never_among_the_negatives():
 def test_keys_have_no_gradient_and_the_key_network_none_either():
     method = moco()
     method(batch(), method.views(batch(), 0))["loss"].backward()
-    assert not any(key.requires_grad for key in method._new_keys)
+    assert not any(key.requires_grad for key in method.new_keys)
     assert all(value.grad is None and not value.requires_grad for value in method.key_network.parameters())
     assert all(value.grad is not None for value in [*method.encoder.parameters(), *method.head.parameters()])
     assert not method.queue.values.requires_grad
@@ -146,16 +146,16 @@ def test_the_queue_wraps_around_and_holds_the_newest_keys_in_their_places():
 def test_accumulated_pieces_enqueue_every_key_once_and_move_the_copy_once():
     method, moved = moco(), []
     after_step = method.after_step
-    method.after_step = lambda progress: (moved.append(len(method._new_keys)), after_step(progress))
+    method.after_step = lambda progress: (moved.append(len(method.new_keys)), after_step(progress))
     train(method, steps=2, accumulate=2)
-    assert moved == [2, 2] and int(method.queue.pointer) == 16 and method._new_keys == []
+    assert moved == [2, 2] and int(method.queue.pointer) == 16 and method.new_keys == []
 
 
 def test_the_symmetric_loss_is_the_mean_of_both_directions():
     method = moco(symmetric=True).eval()
     first, second = method.views(batch(), 0)
     both = method(batch(), (first, second))["loss"].item()
-    assert len(method._new_keys) == 2
+    assert len(method.new_keys) == 2
     method.symmetric = False
     halves = [method(batch(), pair)["loss"] for pair in ((first, second), (second, first))]
     assert both == pytest.approx(sum(halves).item() / 2, abs=1e-6)
@@ -167,11 +167,11 @@ def test_split_statistics_shuffle_the_keys_and_give_each_its_own_back():
     assert any(isinstance(layer, SplitBatchNorm) for layer in method.key_network.modules())
     *views, shuffle = method.views(batch(), 0)
     assert shuffle.shape == (8,)
-    shuffled, in_order = method._keys(views[1], shuffle), method._keys(views[1])
+    shuffled, in_order = method.keys(views[1], shuffle), method.keys(views[1])
     assert (shuffled - in_order).abs().max() > 1e-3  # other statistics
     cosine = shuffled @ in_order.T
     method.eval()
-    assert torch.allclose(method._keys(views[1], shuffle), method._keys(views[1]), atol=1e-5)  # none: only the order
+    assert torch.allclose(method.keys(views[1], shuffle), method.keys(views[1]), atol=1e-5)  # none: only the order
     assert cosine.diagonal().mean() > cosine.mean()
 
 
@@ -193,7 +193,7 @@ def test_without_splits_a_shuffle_would_change_nothing():
     method = moco()
     images = method.views(batch(), 0)[1]
     order = torch.rand(8, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(method._keys(images, order), method._keys(images), atol=1e-4)
+    assert torch.allclose(method.keys(images, order), method.keys(images), atol=1e-4)
 
 
 @pytest.mark.parametrize(("preset", "head", "temperature"), [("v1", nn.Linear, 0.07), ("v2", nn.Sequential, 0.2)])

@@ -12,6 +12,7 @@ from fgssl_edu import config, records
 from fgssl_edu.runs import arms, experiment
 
 TINY = {"scale": "ci", "steps": 2, "batch": 16, "train_images": 96, "test_images": 48, "image_size": 32, "species": 8}
+TRIED_ONCE = ("--ten-times", "--plain", "--larger")
 SHIPPED = sorted(
     item.name.removesuffix(".json")
     for item in (resources.files("fgssl_edu") / "reference").iterdir()
@@ -47,10 +48,13 @@ def test_a_shipped_record_is_whole(name: str):
     record = records.load_reference(name)
     slug = record["lesson"]
     found = {run["arm"]: sorted(r["seed"] for r in record["runs"] if r["arm"] == run["arm"]) for run in record["runs"]}
-    wanted = [arm for arm, what in arms.ARMS[slug].items() if name == slug or not what.needs_birds]
-    assert list(found) == wanted
-    assert all(seeds == list(range(len(seeds))) and len(seeds) >= 3 for seeds in found.values())
-    assert len(found["simclr"]) >= 5 or name != slug
+    own, beside = name == slug, "--" in name  # a lesson's own record; one of some arms under other settings
+    wanted = [arm for arm, what in arms.ARMS[slug].items() if own or not what.needs_birds]
+    assert (set(found) < set(arms.ARMS[slug])) if beside else (list(found) == wanted)
+    few = name.endswith(TRIED_ONCE)
+    assert all(seeds == list(range(len(seeds))) and len(seeds) >= (1 if few else 3) for seeds in found.values())
+    live = experiment.LIVE_ARMS.get(slug, experiment.LIVE_ARM)
+    assert not own or len(found[live]) >= 5
     assert all(math.isfinite(value) for run in record["runs"] for value in run["metrics"].values())
     assert record["command"].startswith(f"fgssl reference {slug}")
 

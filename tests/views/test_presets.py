@@ -36,7 +36,7 @@ PUBLISHED = {
     "solo_cifar_1": (FULL, BYOL, 0.8, 0.2, 0, 0),
     "solo_cifar_2": (FULL, BYOL, 0.8, 0.2, 0, 0.2),
 }
-OURS = {"mild": ((0.4, 1.0), (0.4, 0.4, 0.3, 0.04), 0.8, 0.1, 0, 0)}
+OURS = dict.fromkeys(("mild", "upright"), ((0.4, 1.0), (0.4, 0.4, 0.3, 0.04), 0.8, 0.1, 0, 0))
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -47,7 +47,7 @@ def test_a_preset_has_the_published_numbers(name: str):
         VIEWS[name].source,
         crop,
         (3 / 4, 4 / 3),
-        0.5,
+        0.0 if name == "upright" else 0.5,
         *colours,
         jitter,
         gray,

@@ -36,7 +36,7 @@ class MoCo(Method):
         temperature: float = 0.2,
         queue: int = 1024,
         ema: float = 0.99,
-        head: str = "mlp",
+        head: str | nn.Module = "mlp",
         out: int = 128,
         symmetric: bool = False,
         splits: int = 1,
@@ -51,7 +51,7 @@ class MoCo(Method):
             temperature: divides cosines.
             queue: K, keys that are remembered; above half the images, a query meets old keys of its own image.
             ema: m, how slowly the key network follows; the papers' .999 needs thousands of steps.
-            head: kind of projection, see `nets.projection`.
+            head: kind of projection, see `nets.projection`, or one from (B, D) to (B, out) that is trained already.
             out: dimensions of the embeddings.
             symmetric: each view is query once and key once (twice the cost).
             splits: parts of a batch with BatchNorm statistics of their own, in encoder and head, as on so many GPUs;
@@ -66,12 +66,12 @@ class MoCo(Method):
         self.encoder = split_batch_norms(encoder, splits) if splits > 1 else encoder  # type: ignore[assignment]
         self.augment = augmentation(views, size)
         with seeded(HEAD_SEED + seed):
-            made = projection(head, encoder.dim, encoder.dim, out)
+            made = projection(head, encoder.dim, encoder.dim, out) if isinstance(head, str) else head
         self.head = split_batch_norms(made, splits) if splits > 1 else made
         self.key_network = ema_copy(nn.Sequential(encoder, self.head))
         self.queue = RingBuffer(queue, encoder.dim if head == "none" else out, seed)
         self.chance = math.log(1 + queue)
-        self._new_keys: list[Tensor] = []  # of this step's forwards, written to the queue after it
+        self.new_keys: list[Tensor] = []  # of this step's forwards, written to the queue after it
 
     def extra_repr(self) -> str:
         numbers = f"seed={self.seed}, temperature={self.temperature}, queue={len(self.queue.values)}, ema={self.ema}"
@@ -92,14 +92,14 @@ class MoCo(Method):
         losses, queries = [], []
         for seen, other in pairs:
             query = self.head(self.encoder(seen))  # q (B, d)
-            key = self._keys(other, *shuffle)  # k (B, d), without gradient
+            key = self.keys(other, *shuffle)  # k (B, d), without gradient
             losses.append(info_nce(query, key, queue, self.temperature))
             queries.append(query.detach())
-            self._new_keys.append(key)
+            self.new_keys.append(key)
         return {"loss": torch.stack(losses).mean(), "embeddings": torch.cat(queries)}
 
     @torch.no_grad()
-    def _keys(self, images: Tensor, shuffle: Tensor | None = None) -> Tensor:
+    def keys(self, images: Tensor, shuffle: Tensor | None = None) -> Tensor:
         """Unit keys of (B, 3, h, w), (B, d); computed in shuffled order where BatchNorm is split."""
         if shuffle is None:
             return nn.functional.normalize(self.key_network(images).float(), dim=1)
@@ -114,5 +114,5 @@ class MoCo(Method):
         happens once an optimiser step, also with accumulation.
         """
         ema_update(self.key_network, nn.Sequential(self.encoder, self.head), self.ema)
-        self.queue.write(torch.cat([gather(keys) for keys in self._new_keys]))  # (n, d), the same on every process
-        self._new_keys.clear()
+        self.queue.write(torch.cat([gather(keys) for keys in self.new_keys]))  # (n, d), the same on every process
+        self.new_keys.clear()

@@ -1,72 +1,14 @@
-"""Exercises that check themselves: an answer is held against properties, and the first that fails is named.
-
-Each `check_*` takes the student's function, tries it on small tensors, and returns a Verdict that a notebook displays:
-what holds, and the property that does not ("not symmetric in the two views", "should be ln(2N-1)").
-"""
+"""Exercises of the lessons `start`, `contrast` and `coarse-bias`: scores, losses, Grad-CAM, the edit score."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Answer = Callable[..., object]
-Property = Callable[[Answer], str | None]  # None when it holds, else what is wrong
-TOLERANCE = 1e-4  # float32 sums over a handful of rows
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found: `passed`, and one line to read."""
-
-    passed: bool
-    message: str
-
-    def __repr__(self) -> str:
-        return f"{'correct' if self.passed else 'not yet'}: {self.message}"
-
-    def _repr_html_(self) -> str:
-        colour, mark = ("#00694e", "&#10003;") if self.passed else ("#a14800", "&#10007;")
-        style = f"border-left:6px solid {colour};padding:6px 12px;font-size:16px;color:#222;background:#f6f6f4"
-        return f'<div style="{style}"><b style="color:{colour}">{mark}</b> {html.escape(self.message)}</div>'
-
-
-def judge(answer: Answer, properties: Sequence[Property]) -> Verdict:
-    """Try the properties in order; stop at the first that fails."""
-    for holds in properties:
-        try:
-            wrong = holds(answer)
-        except NotImplementedError:
-            return Verdict(False, "not written yet: replace the line with NotImplementedError by your own")
-        except Exception as error:  # whatever a student's code raises is shown to the student
-            return Verdict(False, f"{type(error).__name__}: {error}")
-        if wrong is not None:
-            return Verdict(False, wrong)
-    return Verdict(True, f"all {len(properties)} properties hold")
-
-
-def _number(value: object) -> float:
-    if isinstance(value, Tensor):
-        if value.numel() != 1:
-            raise ValueError(f"should return one number, returned a tensor of shape {tuple(value.shape)}")
-        return float(value.detach())
-    if isinstance(value, int | float):
-        return float(value)
-    raise ValueError(f"should return one number, returned {type(value).__name__}")
-
-
-def _unit(rows: int, dim: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(rows, dim, generator=generator), dim=1)
-
-
-def _near(value: float, expected: float, tolerance: float = TOLERANCE) -> bool:
-    return abs(value - expected) <= tolerance
+from fgssl_edu.exercises.verdict import TOLERANCE, Answer, Verdict, judge, near, number, unit
 
 
 def check_knn(answer: Answer) -> Verdict:
@@ -75,27 +17,27 @@ def check_knn(answer: Answer) -> Verdict:
     labels, query = torch.tensor([0, 0, 1, 1, 1]), F.normalize(torch.tensor([0.8, 0.6]), dim=0)
 
     def nearest(f: Answer) -> str | None:
-        ok = _number(f(query, bank, labels, 1, 10.0)) == 0
+        ok = number(f(query, bank, labels, 1, 10.0)) == 0
         return None if ok else "with k = 1 it should return the class of the nearest vector: do you use k?"
 
     def sharp(f: Answer) -> str | None:
-        ok = _number(f(query, bank, labels, 5, 0.07)) == 0
+        ok = number(f(query, bank, labels, 5, 0.07)) == 0
         words = "near neighbours should weigh more: exp(similarity / temperature) at temperature .07 gives class 0"
         return None if ok else words
 
     def flat(f: Answer) -> str | None:
-        ok = _number(f(query, bank, labels, 5, 10.0)) == 1
+        ok = number(f(query, bank, labels, 5, 10.0)) == 1
         return None if ok else "at temperature 10 all five count alike, so the majority, class 1, should win"
 
     def vote(f: Answer) -> str | None:
         crowd = torch.cat([bank, -bank, -bank]), torch.cat([labels, 0 * labels, 0 * labels])
-        ok = _number(f(query, *crowd, 5, 10.0)) == 1
+        ok = number(f(query, *crowd, 5, 10.0)) == 1
         return None if ok else "only the k nearest may vote; vectors on the far side changed the answer"
 
     def names(f: Answer) -> str | None:
         words = "classes may have any numbers: with labels 3 and 6 in place of 0 and 1 it should return 3"
         try:
-            return None if _number(f(query, bank, 3 + 3 * labels, 5, 0.07)) == 3 else words
+            return None if number(f(query, bank, 3 + 3 * labels, 5, 0.07)) == 3 else words
         except (IndexError, RuntimeError) as error:
             return f"{words} ({error})"
 
@@ -109,23 +51,23 @@ def check_average_precision(answer: Answer) -> Verdict:
         return torch.tensor(relevant, dtype=torch.bool)
 
     def perfect(f: Answer) -> str | None:
-        return None if _near(_number(f(ranking(1, 1, 0, 0))), 1) else "relevant items first should give exactly 1"
+        return None if near(number(f(ranking(1, 1, 0, 0))), 1) else "relevant items first should give exactly 1"
 
     def hand(f: Answer) -> str | None:
-        value = _number(f(ranking(1, 0, 1)))
-        return None if _near(value, 5 / 6) else f"hits at places 1 and 3 give (1/1 + 2/3) / 2 = .8333, not {value:.4f}"
+        value = number(f(ranking(1, 0, 1)))
+        return None if near(value, 5 / 6) else f"hits at places 1 and 3 give (1/1 + 2/3) / 2 = .8333, not {value:.4f}"
 
     def rising(f: Answer) -> str | None:
-        value = _number(f(ranking(0, 1, 1)))
+        value = number(f(ranking(0, 1, 1)))
         words = "the precision at a hit's own place counts, not a better one further down"
-        return None if _near(value, 7 / 12) else f"hits at places 2 and 3 give .5833, not {value:.4f}: {words}"
+        return None if near(value, 7 / 12) else f"hits at places 2 and 3 give .5833, not {value:.4f}: {words}"
 
     def last(f: Answer) -> str | None:
-        value = _number(f(ranking(0, 0, 0, 1)))
-        return None if _near(value, 0.25) else f"one hit at place 4 gives 1/4, not {value:.4f}"
+        value = number(f(ranking(0, 0, 0, 1)))
+        return None if near(value, 0.25) else f"one hit at place 4 gives 1/4, not {value:.4f}"
 
     def tail(f: Answer) -> str | None:
-        same = _near(_number(f(ranking(1, 0, 1, 0, 0, 0))), _number(f(ranking(1, 0, 1))))
+        same = near(number(f(ranking(1, 0, 1, 0, 0, 0))), number(f(ranking(1, 0, 1))))
         words = "misses after the last hit should change nothing: divide by the hits, not by the length"
         return None if same else words
 
@@ -134,31 +76,31 @@ def check_average_precision(answer: Answer) -> Verdict:
 
 def check_nt_xent(answer: Answer) -> Verdict:
     """Check `answer(first, second, temperature) -> scalar` on unit vectors (SimCLR, eq. 1)."""
-    first, second = _unit(6, 8, seed=0), _unit(6, 8, seed=1)
+    first, second = unit(6, 8, seed=0), unit(6, 8, seed=1)
 
     def chance(f: Answer) -> str | None:
         same = F.normalize(torch.ones(4, 3), dim=1)
-        value = _number(f(same, same, 0.5))
+        value = number(f(same, same, 0.5))
         hint = "the sum runs over every other vector of the batch, 2N - 1 of them, and not over the vector itself"
         words = f"equal vectors: should be ln(2N-1) = {math.log(7):.4f}, is {value:.4f}; {hint}"
-        return None if _near(value, math.log(7)) else words
+        return None if near(value, math.log(7)) else words
 
     def hand(f: Answer) -> str | None:
-        value = _number(f(torch.eye(2), torch.eye(2), 1.0))
-        return None if _near(value, 0.551445) else f"two orthogonal pairs at temperature 1 give .5514, not {value:.4f}"
+        value = number(f(torch.eye(2), torch.eye(2), 1.0))
+        return None if near(value, 0.551445) else f"two orthogonal pairs at temperature 1 give .5514, not {value:.4f}"
 
     def temperature(f: Answer) -> str | None:
-        value = _number(f(torch.eye(2), torch.eye(2), 0.5))
+        value = number(f(torch.eye(2), torch.eye(2), 0.5))
         words = "similarities are divided by the temperature"
-        return None if _near(value, 0.239545) else f"the same at temperature .5 give .2395, not {value:.4f}: {words}"
+        return None if near(value, 0.239545) else f"the same at temperature .5 give .2395, not {value:.4f}: {words}"
 
     def symmetric(f: Answer) -> str | None:
-        ok = _near(_number(f(first, second, 0.2)), _number(f(second, first, 0.2)))
+        ok = near(number(f(first, second, 0.2)), number(f(second, first, 0.2)))
         return None if ok else "not symmetric: swapping the two views changes the loss"
 
     def order(f: Answer) -> str | None:
         turn = torch.tensor([3, 1, 5, 0, 2, 4])
-        ok = _near(_number(f(first[turn], second[turn], 0.2)), _number(f(first, second, 0.2)))
+        ok = near(number(f(first[turn], second[turn], 0.2)), number(f(first, second, 0.2)))
         return None if ok else "the order of the images in the batch should not matter"
 
     def gradient(f: Answer) -> str | None:
@@ -174,38 +116,38 @@ def check_nt_xent(answer: Answer) -> Verdict:
 
 def check_info_nce(answer: Answer) -> Verdict:
     """Check `answer(query, key, queue, temperature) -> scalar` on unit vectors, queue (size, dim) (MoCo, eq. 1)."""
-    query, key, queue = _unit(5, 8, seed=2), _unit(5, 8, seed=3), _unit(7, 8, seed=4)
+    query, key, queue = unit(5, 8, seed=2), unit(5, 8, seed=3), unit(7, 8, seed=4)
     hand_case = torch.eye(4)[:1], torch.eye(4)[:1], torch.eye(4)[1:]
 
     def chance(f: Answer) -> str | None:
         same = F.normalize(torch.ones(5, 4), dim=1)
-        value = _number(f(same, same, same[:3], 0.2))
+        value = number(f(same, same, same[:3], 0.2))
         words = f"features that say nothing: should be ln(1+K) = {math.log(4):.4f}, is {value:.4f}"
-        return None if _near(value, math.log(4)) else words
+        return None if near(value, math.log(4)) else words
 
     def hand(f: Answer) -> str | None:
-        value, expected = _number(f(*hand_case, 0.5)), math.log(1 + 3 * math.exp(-2))
+        value, expected = number(f(*hand_case, 0.5)), math.log(1 + 3 * math.exp(-2))
         words = f"a perfect key and 3 orthogonal negatives give ln(1+3e^-2) = {expected:.4f}, not {value:.4f}"
-        return None if _near(value, expected) else words
+        return None if near(value, expected) else words
 
     def temperature(f: Answer) -> str | None:
-        value, expected = _number(f(*hand_case, 0.2)), math.log(1 + 3 * math.exp(-5))
+        value, expected = number(f(*hand_case, 0.2)), math.log(1 + 3 * math.exp(-5))
         words = f"the same at temperature .2 give ln(1+3e^-5) = {expected:.4f}, not {value:.4f}"
-        return None if _near(value, expected) else f"{words}: similarities are divided by the temperature"
+        return None if near(value, expected) else f"{words}: similarities are divided by the temperature"
 
     def positive(f: Answer) -> str | None:
-        value = _number(f(torch.eye(5)[:1], torch.eye(5)[4:], torch.eye(5)[1:4], 0.5))
+        value = number(f(torch.eye(5)[:1], torch.eye(5)[4:], torch.eye(5)[1:4], 0.5))
         words = "the positive's logit is the similarity of query and key"
-        ok = _near(value, math.log(4))
+        ok = near(value, math.log(4))
         return None if ok else f"a key as far away as 3 negatives gives ln 4 = 1.3863, not {value:.4f}: {words}"
 
     def batch(f: Answer) -> str | None:
-        rows = [_number(f(query[i : i + 1], key[i : i + 1], queue, 0.2)) for i in range(5)]
-        ok = _near(_number(f(query, key, queue, 0.2)), sum(rows) / 5)
+        rows = [number(f(query[i : i + 1], key[i : i + 1], queue, 0.2)) for i in range(5)]
+        ok = near(number(f(query, key, queue, 0.2)), sum(rows) / 5)
         return None if ok else "each query should meet its own key and the queue only, not the keys of other images"
 
     def forgetful(f: Answer) -> str | None:
-        ok = _near(_number(f(query, key, queue.flip(0), 0.2)), _number(f(query, key, queue, 0.2)))
+        ok = near(number(f(query, key, queue.flip(0), 0.2)), number(f(query, key, queue, 0.2)))
         return None if ok else "the order of the queue should not matter"
 
     def gradient(f: Answer) -> str | None:
@@ -265,32 +207,32 @@ def _same_map(cam: object, weights: Tensor, maps: Tensor) -> bool:
 
 def check_edit_score(answer: Answer) -> Verdict:
     """Check `answer(original, edited, elsewhere) -> float`: features (N, D): birds, edited, elsewhere."""
-    original = _unit(8, 6, seed=6)
-    small = F.normalize(original + 0.1 * _unit(8, 6, seed=7), dim=1)
-    large = F.normalize(original + 0.8 * _unit(8, 6, seed=8), dim=1)
+    original = unit(8, 6, seed=6)
+    small = F.normalize(original + 0.1 * unit(8, 6, seed=7), dim=1)
+    large = F.normalize(original + 0.8 * unit(8, 6, seed=8), dim=1)
 
     def blind(f: Answer) -> str | None:
-        value = _number(f(original, original, large))
+        value = number(f(original, original, large))
         words = f"an encoder that does not move when the beak changes should score 0, not {value:.4f}"
-        return None if _near(value, 0) else words
+        return None if near(value, 0) else words
 
     def equal(f: Answer) -> str | None:
-        value = _number(f(original, large, large))
-        return None if _near(value, 1) else f"equal moves should score 1, not {value:.4f}"
+        value = number(f(original, large, large))
+        return None if near(value, 1) else f"equal moves should score 1, not {value:.4f}"
 
     def scale(f: Answer) -> str | None:
-        ok = _near(_number(f(3 * original, 5 * small, 2 * large)), _number(f(original, small, large)))
+        ok = near(number(f(3 * original, 5 * small, 2 * large)), number(f(original, small, large)))
         return None if ok else "the length of a feature vector should not matter: use 1 - cosine"
 
     def ratio(f: Answer) -> str | None:
         turned = torch.tensor([[1.0, 0], [0.5, 0.75**0.5], [0, 1], [-1, 0]])  # 1 - cos to the first: 0, .5, 1, 2
-        value = _number(f(turned[[0, 0]], turned[[2, 1]], turned[[1, 3]]))
+        value = number(f(turned[[0, 0]], turned[[2, 1]], turned[[1, 3]]))
         words = f"edits that move two birds by 1 and .5, and skies by .5 and 2, give .75 / 1.25 = .6, not {value:.4f}"
         hint = "the ratio of the means over all birds of 1 - cosine, not the mean of each bird's ratio"
-        return None if _near(value, 0.6) else f"{words}: {hint}"
+        return None if near(value, 0.6) else f"{words}: {hint}"
 
     def above(f: Answer) -> str | None:
-        value = _number(f(original, large, small))
+        value = number(f(original, large, small))
         return None if value > 1 else f"an edit that moves more than a sky should score above 1, not {value:.4f}"
 
     return judge(answer, [blind, equal, scale, ratio, above])

@@ -1,0 +1,24 @@
+"""Exercises that check themselves: `exercises.check_...(answer)` names the first property that an answer lacks."""
+
+from fgssl_edu.exercises.common_rationale import check_branch_map, check_misfit
+from fgssl_edu.exercises.first_lessons import (
+    check_average_precision,
+    check_edit_score,
+    check_gradcam,
+    check_info_nce,
+    check_knn,
+    check_nt_xent,
+)
+from fgssl_edu.exercises.verdict import Verdict
+
+__all__ = [
+    "Verdict",
+    "check_average_precision",
+    "check_branch_map",
+    "check_edit_score",
+    "check_gradcam",
+    "check_info_nce",
+    "check_knn",
+    "check_misfit",
+    "check_nt_xent",
+]

@@ -1,0 +1,103 @@
+"""The arms of each lesson: which methods it compares, what differs between them, and what each may know.
+
+All arms of a lesson train for the same steps on the same pictures; what an arm knows beyond the pictures (labels,
+true masks) stands in its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One line of a lesson's table: a method, what differs from the lesson's settings, and what it may know."""
+
+    title: str
+    method: str | None = "simclr"  # a key of METHODS, or None: the encoder before any step
+    fields: Mapping[str, object] = field(default_factory=dict)  # of the method
+    settings: Mapping[str, object] = field(default_factory=dict)  # of config.Settings
+    views: Mapping[str, object] = field(default_factory=dict)  # of the view preset
+    labels: str = "none"  # "species" or "genus": what a supervised arm is told
+    share: float = 1.0  # of the training labels (and images) that a supervised arm gets
+    swap: bool = False  # true background swap: the oracle view
+
+    @property
+    def needs_birds(self) -> bool:
+        """Whether it uses what only the rendered birds have: true masks, genera, a planted shortcut."""
+        knows = self.fields.get("target") in ("foreground", "discriminative")
+        return knows or self.swap or self.labels == "genus" or "correlation" in self.settings
+
+
+NO_COLOUR = {"jitter": 0.0, "gray": 0.0}
+NO_CROP = {"crop": (1.0, 1.0), "ratio": (1.0, 1.0), "flip": 0.0}
+RANDOM = Arm(title="untrained", method=None)
+SUPERVISED = Arm(title="supervised", method="supervised", labels="species")
+GENUS = Arm(title="supervised by genus", method="supervised", labels="genus")
+SIMCLR = Arm(title="SimCLR")
+MOCO = Arm(title="MoCo v2", method="moco")
+
+ARMS: dict[str, dict[str, Arm]] = {
+    "start": {
+        "random": RANDOM,
+        "simclr": SIMCLR,
+        "supervised": SUPERVISED,
+        "scratch_20": Arm(title="from scratch, 20 % of the labels", method="supervised", labels="species", share=0.2),
+        "scratch_4": Arm(title="from scratch, 4 % of the labels", method="supervised", labels="species", share=0.04),
+        "genus": GENUS,
+        "genus_20": Arm(title="genus from scratch, 20 % of the labels", method="supervised", labels="genus", share=0.2),
+        "genus_4": Arm(title="genus from scratch, 4 % of the labels", method="supervised", labels="genus", share=0.04),
+    },
+    "contrast": {
+        "random": RANDOM,
+        "simclr": SIMCLR,
+        "moco": MOCO,
+        "moco_v1": Arm(
+            title="MoCo v1: linear head, temperature 0.07",
+            method="moco",
+            fields={"head": "linear", "temperature": 0.07},
+        ),
+        "moco_ema_0": Arm(title="key encoder without memory (m = 0)", method="moco", fields={"ema": 0.0}),
+        "moco_queue_128": Arm(title="queue of one batch (K = 128)", method="moco", fields={"queue": 128}),
+        "strength_0": Arm(title="no augmentation", settings={"strength": 0.0}),
+        "strength_0.25": Arm(title="views at strength 0.25", settings={"strength": 0.25}),
+        "strength_0.5": Arm(title="views at strength 0.5", settings={"strength": 0.5}),
+        "strength_2": Arm(title="views at strength 2", settings={"strength": 2.0}),
+        "crop_only": Arm(title="crop and flip only", views=NO_COLOUR),
+        "colour_only": Arm(title="colour only", views=NO_CROP),
+        "strong_views": Arm(title="SimCLR's ImageNet views", settings={"views": "simclr"}),
+        "tau_0.05": Arm(title="temperature 0.05", settings={"temperature": 0.05}),
+        "tau_1": Arm(title="temperature 1", settings={"temperature": 1.0}),
+        "no_head": Arm(title="no projection head", fields={"head": "none"}),
+        "batch_32": Arm(title="batch 32", settings={"batch": 32}),
+        "supervised": SUPERVISED,
+    },
+    "coarse-bias": {
+        "random": RANDOM,
+        "moco": MOCO,
+        "simclr": SIMCLR,
+        "swap": Arm(title="SimCLR + true background swap", swap=True),
+        "genus": GENUS,
+        "supervised": SUPERVISED,
+        "simclr_shortcut": Arm(title="SimCLR, planted shortcut", settings={"correlation": 0.95}),
+        "supervised_shortcut": Arm(
+            title="supervised, planted shortcut", method="supervised", labels="species", settings={"correlation": 0.95}
+        ),
+    },
+    "common-rationale": {
+        "random": RANDOM,
+        "moco": MOCO,
+        "lcr": Arm(title="LCR, corrected", method="rationale"),
+        "lcr_paper": Arm(title="LCR as released", method="rationale", fields={"target": "gradcam", "paper_code": True}),
+        "lcr_hurts": Arm(
+            title="LCR, the other sign", method="rationale", fields={"target": "gradcam", "sign": "hurts"}
+        ),
+        "uniform": Arm(title="LCR, uniform target", method="rationale", fields={"target": "uniform"}),
+        "foreground": Arm(title="LCR, true bird (oracle)", method="rationale", fields={"target": "foreground"}),
+        "discriminative": Arm(
+            title="LCR, true discriminative parts (oracle)", method="rationale", fields={"target": "discriminative"}
+        ),
+        "supervised": SUPERVISED,
+    },
+}

@@ -1,0 +1,72 @@
+"""What each scale and each lesson sets: the values of `config.Settings` that are not its defaults, with their source.
+
+A lesson at a scale is the scale's values, and over them the lesson's own.
+"""
+
+from __future__ import annotations
+
+Value = int | float | str
+
+SCALES: dict[str, dict[str, Value]] = {
+    # ours: 60 s on two cores, imports included; checks mechanics and the loss against chance, not accuracy
+    "ci": {
+        "steps": 12,
+        "batch": 32,
+        "warmup": 2,
+        "queue": 96,
+        "image_size": 48,
+        "train_images": 240,
+        "test_images": 96,
+        "checkpoint_every": 6,
+        "neighbours": 5,
+    },
+    # ours, measured: 24 species x (125 + 40) images; AdamW 2e-3, batch 128; 400 SimCLR steps are 40 s of a 2.5 GHz core
+    "lecture": {
+        "steps": 400,
+        "batch": 128,
+        "lr": 2e-3,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "image_size": 64,
+        "crop_size": 32,
+        "eval_size": 40,
+        "train_images": 3000,
+        "test_images": 960,
+    },
+    # MoCo v2 on CUB-200-2011 as arXiv 2407.14676 trains it; what it leaves open is from MoCo v2 (arXiv 2003.04297)
+    "full": {
+        "dataset": "cub200",
+        "encoder": "resnet50",  # 2407.14676
+        "init": "imagenet",  # 2407.14676: supervised ImageNet-1k weights
+        "method": "moco",
+        "views": "moco_v2",  # 2003.04297
+        "steps": 4600,  # 2407.14676: 100 epochs of 5,994 images at batch 128, 46 whole batches each
+        "batch": 128,  # 2407.14676
+        "optimizer": "sgd",  # 2407.14676
+        "lr": 0.03,  # 2407.14676
+        "momentum": 0.9,  # 2407.14676
+        "weight_decay": 1e-4,  # 2003.04297
+        "warmup": 0,  # 2003.04297
+        "temperature": 0.2,  # 2003.04297
+        "ema": 0.999,  # 2407.14676
+        "queue": 2048,  # Deviation: 65,536 in the paper, eleven stale copies of each of CUB's images; here half of them
+        "image_size": 256,  # shorter side before a 224 px crop: torchvision's usual pair
+        "crop_size": 224,  # 2407.14676
+        "eval_size": 224,  # 2407.14676
+        "train_images": 5994,  # CUB-200-2011's own split
+        "test_images": 5794,
+        "checkpoint_every": 460,  # ten epochs
+    },
+}
+
+# What differs from the scale. The four lessons share their settings, and so their common arms and trainings.
+LESSONS: dict[str, dict[str, dict[str, Value]]] = {
+    "start": {"ci": {}, "lecture": {}, "full": {"method": "simclr"}},  # MoCo is the next lesson's
+    "contrast": {"ci": {}, "lecture": {}, "full": {}},
+    "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
+    "common-rationale": {
+        "ci": {"method": "lcr"},
+        "lecture": {"method": "lcr"},
+        "full": {"method": "lcr"},  # 2303.01669 trains as MoCo v2 does
+    },
+}
