@@ -41,7 +41,7 @@ PHOTOGRAPH_COLUMNS = {
     "species/map": "mAP",
     "species/nmi": "NMI",
 }
-FINE = ("common-rationale",)
+FINE = ("common-rationale", "synthesised-pairs")
 FINE_COLUMNS = {
     "species/knn": "species kNN",
     "species/linear": "species linear",
@@ -50,7 +50,12 @@ FINE_COLUMNS = {
     "edit/score": "edit score",
     "attention/discriminative_lift": "attention lift",
 }
-# Records beside a lesson's own: the name of the file after the lesson's and --, and the photographs
+# Records beside a lesson's own: the name of the file after the lesson's and --, and what differs
+TRIES = {
+    "ten-times": "ten times the steps",
+    "trained-start": "from the shipped start, plainly posed birds",
+    "plain": "plainer backgrounds",
+}
 FINE_PHOTOGRAPHS = {"photographs-birds": "CUB birds, 40 species", "photographs-signs": "GTSRB signs, 43 kinds"}
 CONTESTANTS = {
     "ours": "this package: loader, views, step",
@@ -63,6 +68,7 @@ RATIOS = {
     "to_torchvision_loader": "ours / torchvision",
     "to_lightly": "ours / lightly",
 }
+START = {"random": "from scratch", "birds": "from the shipped start"}
 COLOURS = "f5f5f5 c8c8c8 0072b2 c84600 008060 a4588c e6a000 222222"  # of background, body, tail, crown, ...
 SHARES = ("knn", "linear", "linear_20", "map", "nmi")  # shown in percent
 
@@ -109,17 +115,11 @@ def photographs() -> str:
 def fine(slug: str) -> str:
     """All arms of a fine-grained lesson, with their cost."""
     record = records.load_reference(slug)
-    columns = {metric: title for metric, title in FINE_COLUMNS.items() if measured(record, metric)}
-    rows = [["", *columns.values(), "CPU s"]]
+    rows = [["", *FINE_COLUMNS.values(), "CPU s"]]
     for arm in dict.fromkeys(run["arm"] for run in record["runs"]):
-        numbers = [cell(tables.values(record, arm, metric), metric) for metric in columns]
+        numbers = [cell(tables.values(record, arm, metric), metric) for metric in FINE_COLUMNS]
         rows.append([tables.title(record, arm), *numbers, cost(record, arm)])
     return f"{table(rows)}\n\n{protocol(record)} CPU seconds of one run, scoring included."
-
-
-def measured(record: tables.Record, metric: str) -> bool:
-    """Whether any run of a record has a metric."""
-    return any(metric in run["metrics"] for run in record["runs"])
 
 
 def cost(record: tables.Record, arm: str) -> str:
@@ -142,6 +142,11 @@ def side_by_side(names: Mapping[str, str], head: str) -> str:
                 seeds = len([run for run in record["runs"] if run["arm"] == arm])
                 rows.append([f"`{slug}`", title, tables.title(record, arm), str(seeds), *numbers])
     return table(rows)
+
+
+def tries() -> str:
+    """What could make the published arms work, each tried with one seed."""
+    return side_by_side(TRIES, "tried")
 
 
 def fine_photographs() -> str:
@@ -169,8 +174,8 @@ def protocol(record: Mapping[str, object]) -> str:
     counts = sorted({len([run for run in runs if run["arm"] == arm]) for arm in {run["arm"] for run in runs}})
     seeds = " to ".join(str(count) for count in (counts if len(counts) == 1 else (counts[0], counts[-1])))
     return (
-        f"Mean ± half the 95 % interval over {seeds} seeds; kNN to NMI in percent. Encoder {s['encoder']}, from "
-        f"scratch, {s['steps']} steps of {s['batch']} images, {s['crop_size']} px views, scored at "
+        f"Mean ± half the 95 % interval over {seeds} seeds; kNN to NMI in percent. Encoder {s['encoder']}, "
+        f"{START[str(s['init'])]}, {s['steps']} steps of {s['batch']} images, {s['crop_size']} px views, scored at "
         f"{s['eval_size']} px; kNN k = {s['neighbours']}; mAP within the test set. Made by `{record['command']}`."
     )
 
@@ -179,7 +184,7 @@ def render(text: str) -> str:
     """The README with every marked block rendered anew."""
     blocks: dict[str, Callable[[], str]] = {"birds": birds, "photographs": photographs, "speed": speed}
     blocks |= {slug: partial(fine, slug) for slug in FINE}
-    blocks |= {"fine-photographs": fine_photographs}
+    blocks |= {"tries": tries, "fine-photographs": fine_photographs}
     for name, make in blocks.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)

@@ -149,6 +149,16 @@ def reference(
     )
 
 
+@app.command()
+def weights(
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; the package's own if none.")] = None,
+) -> None:
+    """Make the shipped encoder and decoder again (15 minutes)."""
+    from fgssl_edu.runs import shipped
+
+    print(shipped.make(out))
+
+
 @data.command("list")
 def data_list() -> None:
     """What data sets there are, and which are on disk."""

@@ -22,8 +22,9 @@ from fgssl_edu.scales import LESSONS, SCALES
 CHOICES: dict[str, tuple[str, ...]] = {
     "scale": ("ci", "lecture", "full"),
     "optimizer": ("adamw", "sgd"),
-    "init": ("random", "imagenet"),
+    "init": ("random", "imagenet", "birds"),
     "target": ("gradcam", "foreground", "discriminative", "uniform"),
+    "decoder": ("learned", "renderer", "nearest", "identity"),
     "precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "accelerator": ("auto", "cpu", "cuda", "mps"),
 }
@@ -53,6 +54,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "checkpoint_every": (1, 10**7),
     "neighbours": (1, 10**6),
     "kernels": (1, 4096),
+    "decoder_steps": (0, 10**8),
+    "sigma_cam": (0.0, 100.0),
+    "sigma_var": (0.0, 100.0),
+    "threshold": (0.0, 100.0),
 }
 
 
@@ -77,7 +82,7 @@ class Settings:
     queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
     ema: float = 0.99  # of MoCo's key encoder; nearer 1 for longer runs
     encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
-    init: str = "random"  # imagenet needs the weights on disk, and resnet18 or resnet50
+    init: str = "random"  # imagenet: weights on disk, resnet18 or resnet50; birds: the shipped start, resnet10
     image_size: int = 64  # px, side of stored images
     crop_size: int = 32  # px, side of training views; cost grows with its square
     eval_size: int = 40  # px, side at which encoders are scored; about 1.2 times crop_size, where objects look as large
@@ -95,6 +100,11 @@ class Settings:
     neighbours: int = 20  # k of the kNN score
     target: str = "gradcam"  # what the common-rationale branch is fitted to; the others know the truth, or nothing
     kernels: int = 32  # of that branch; fewer see less, and only what many pictures share
+    decoder: str = "learned"  # what draws the pairs: learned, renderer (knows the truth), nearest picture, identity
+    sigma_cam: float = 0.2  # noise where Grad-CAM is low, in root mean squares of a feature; 0 none, 1 no bird left
+    sigma_var: float = 0.2  # noise in dimensions of low variance, in the same unit
+    decoder_steps: int = 1000  # updates of the decoder before the first step, where none is shipped
+    threshold: float = 0.02  # standard deviation over unit features below which a dimension counts as low-variance
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

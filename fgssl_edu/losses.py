@@ -50,7 +50,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.2) -> Tensor:
         return F.cross_entropy(logits, partner)
 
 
-def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2) -> Tensor:
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2, reduction: str = "mean") -> Tensor:
     """Cross-entropy that picks each query's own key out of a queue of other images' keys (MoCo, eq. 1).
 
     Args:
@@ -58,6 +58,7 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2
         key: embeddings of view 2, (B, d); MoCo passes them detached.
         queue: keys of older batches, (size, d), read BEFORE this batch is written (`RingBuffer.read` returns a copy).
         temperature: divides cosine similarities; smaller is sharper.
+        reduction: "mean", or "none" for the loss of each query, (B,).
 
     Returns:
         Scalar mean over B in nats. Landmarks: log(1 + size) for features that say nothing, log(1 + size
@@ -70,7 +71,7 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float = 0.2
         negative = query @ queue.T  # (B, size)
         logits = torch.cat([positive, negative], dim=1) / temperature
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)  # column 0 holds the positive
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(logits, target, reduction=reduction)
 
 
 def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:

@@ -15,11 +15,14 @@ from fgssl_edu.data import catalog
 from fgssl_edu.data.image_set import Splits
 from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
-from fgssl_edu.nets.encoders import build_encoder
+from fgssl_edu.methods.finegrained.pairs_shown import remember
+from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
 from fgssl_edu.panels.gradcam_views import GradCAMViews
 from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
+from fgssl_edu.panels.perturbation import PerturbationStrength
 from fgssl_edu.panels.rationale import RationaleMaps
 
 MOVES = {"ci": 2, "lecture": 40}
@@ -74,6 +77,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
             NETWORKS_MS,
         ),
         "rationale": rationale(splits, moves),
+        "perturbation": perturbation(splits, encoders, moves),
     }
 
 
@@ -87,6 +91,26 @@ def rationale(splits: Splits, moves: int) -> Contestant:
         {
             "picture": [{"picture": i} for i in range(1, moves + 1)],
             "kernel": [{"picture": moves + 1 + i // 20, "kernel": 1 + i % 20} for i in range(moves)],
+        },
+        NETWORKS_MS,
+    )
+
+
+def perturbation(splits: Splits, encoders: dict[str, Encoder], moves: int) -> Contestant:
+    """An untrained method that has seen the training pictures, asked about by two encoders as in the lesson."""
+    method = SynthesizedPairs(
+        build_encoder("resnet10", seed=0), decoder_size=EVAL_SIZE, queue=256, memory=len(splits.train)
+    )
+    remember(method, splits.train.views())
+    pictures = range(1, moves + 1)
+    return (
+        lambda: PerturbationStrength(method, splits, encoders),
+        {
+            "picture": [{"picture": i} for i in pictures],
+            "sigma_cam": [
+                {"picture": moves + 1 + i // 20, "sigma_cam": round(0.1 * (i % 20), 1)} for i in range(moves)
+            ],
+            "renderer": [{"picture": i, "decoder": "renderer"} for i in pictures],
         },
         NETWORKS_MS,
     )

@@ -9,6 +9,7 @@ from fgssl_edu.exercises.first_lessons import (
     check_knn,
     check_nt_xent,
 )
+from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "check_branch_map",
     "check_edit_score",
     "check_gradcam",
+    "check_gradcam_noise",
     "check_info_nce",
     "check_knn",
     "check_misfit",
+    "check_low_variance_mask",
     "check_nt_xent",
 ]

@@ -12,25 +12,30 @@ from fgssl_edu.methods.base import Method
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
+from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
 
 METHODS: dict[str, type[Method]] = {
     "simclr": SimCLR,
     "moco": MoCo,
+    "simsiam": SimSiam,
     "rationale": CommonRationale,
+    "pairs": SynthesizedPairs,
     "supervised": Supervised,
 }
 
 V1, V2 = "arXiv 1911.05722, section 3.3 and table 1", "arXiv 2003.04297, table 1 and released code"
 SIMCLR_SOURCE, SIMCLR_HEAD = "arXiv 2002.05709, section 3 and table 5", "released code: BatchNorm after both layers"
+SIMSIAM = "arXiv 2011.10566, section 3 and appendix A"
 LCR, LCR_BYOL = "arXiv 2303.01669, released code, MoCo form", "arXiv 2303.01669, BYOL form"
-# Fine-grained methods train as MoCo v2 does
+# Both fine-grained methods train as MoCo v2 does
 QUEUE_OF_FINE_GRAINED: dict[str, tuple[object, str]] = {
-    "views": ("moco_v2", "arXiv 2303.01669, released code"),
+    "views": ("moco_v2", "arXiv 2303.01669, released code; 2407.14676 names the same operations"),
     "size": (224, V2),
     "temperature": (0.2, V2),
-    "queue": (65536, "arXiv 2303.01669; eleven stale copies of each of CUB's pictures"),
+    "queue": (65536, "arXiv 2303.01669 and 2407.14676; eleven stale copies of each of CUB's pictures"),
     "ema": (0.999, V2),
     "head": ("mlp", V2),
     "out": (128, V2),
@@ -65,6 +70,15 @@ PRESETS: dict[str, dict[str, dict[str, tuple[object, str]]]] = {
             "out": (128, V2),
         },
     },
+    "simsiam": {
+        "v1": {
+            "views": ("moco_v2", SIMSIAM),
+            "size": (224, SIMSIAM),
+            "hidden": (2048, SIMSIAM),
+            "out": (2048, SIMSIAM),
+            "predictor_hidden": (512, SIMSIAM),
+        },
+    },
     "rationale": {
         "paper": {**QUEUE_OF_FINE_GRAINED, "kernels": (32, LCR), "weight": (0.01, LCR), "paper_code": (True, LCR)},
         "corrected": {
@@ -72,6 +86,19 @@ PRESETS: dict[str, dict[str, dict[str, tuple[object, str]]]] = {
             "kernels": (32, LCR),
             "weight": (0.01, LCR),
             "softness": (0.4, LCR_BYOL),
+        },
+    },
+    "pairs": {
+        "paper": {
+            **QUEUE_OF_FINE_GRAINED,
+            "nu": (0.5, "arXiv 2407.14676, table 6"),
+            "threshold": (0.02, "arXiv 2407.14676, table 7; as a standard deviation: ours, the paper says variance"),
+            "alpha": (1.0, "ours: arXiv 2407.14676, figure 5 finds .5 and 1 alike"),
+            "sigma_cam": (0.2, "ours, in root mean squares of a feature; the paper's values are not printed in text"),
+            "sigma_var": (0.2, "ours, as sigma_cam"),
+            "memory": (4096, "ours; the paper's size is not printed in text"),
+            "decoder_size": (224, "ours; the paper's size is not printed in text"),
+            "decoder_steps": (9200, "arXiv 2407.14676, appendix B.2: 200 epochs of CUB at batch 128"),
         },
     },
     "supervised": {},

@@ -15,11 +15,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from fgssl_edu.nets import weights
 from fgssl_edu.nets.norm import norm_layer
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
-INITS = ("random", "imagenet")
+INITS = ("random", "imagenet", "birds")
 
 
 @contextmanager
@@ -178,7 +179,7 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
         name: "resnet10", "resnet18_small", "resnet18_cifar" (3x3 stem, for 32 to 96 px), "resnet18", "resnet50"
             (torchvision's).
         norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`).
-        init: "random" or "imagenet" (torchvision's two only).
+        init: "random"; "imagenet" (torchvision's two only); "birds", the shipped start (resnet10 only, `nets.weights`).
         seed: of the random weights; the global generator is left untouched. None draws from the global generator.
 
     Returns:
@@ -187,7 +188,11 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
     if name not in ENCODERS:
         raise ValueError(f"encoder={name!r} is unknown: use one of {', '.join(ENCODERS)}")
     if init not in INITS:
-        raise ValueError(f"init={init!r} is unknown: use 'random' or 'imagenet'")
+        raise ValueError(f"init={init!r} is unknown: use one of {', '.join(INITS)}")
+    if init == "birds" and (name != "resnet10" or norm != "batch"):
+        raise ValueError(
+            f"init='birds' with encoder={name!r}, norm={norm!r}: the shipped start is a resnet10 with norm='batch'"
+        )
     if init == "imagenet" and (name in SMALL or norm != "batch"):
         raise ValueError(
             f"init='imagenet' with encoder={name!r}, norm={norm!r}: only resnet18 and resnet50 with norm='batch' "
@@ -195,4 +200,6 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
         )
     with seeded(seed):
         encoder = _small(name, norm) if name in SMALL else _torchvision(name, norm, init)
+    if init == "birds":
+        encoder.load_state_dict(weights.encoder_state())
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

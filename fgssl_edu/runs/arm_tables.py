@@ -1,7 +1,7 @@
 """The arms of each lesson: which methods it compares, what differs between them, and what each may know.
 
-All arms of a lesson train for the same steps on the same pictures; what an arm knows beyond the pictures (labels,
-true masks) stands in its line.
+All arms of a lesson train for the same steps on the same pictures, unless their line says otherwise; what an arm knows
+beyond the pictures (labels, true masks, latent factors) stands in its line.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ class Arm:
     fields: Mapping[str, object] = field(default_factory=dict)  # of the method
     settings: Mapping[str, object] = field(default_factory=dict)  # of config.Settings
     views: Mapping[str, object] = field(default_factory=dict)  # of the view preset
+    longer: float = 1.0  # times the lesson's steps: what another arm's compute would buy
     labels: str = "none"  # "species" or "genus": what a supervised arm is told
     share: float = 1.0  # of the training labels (and images) that a supervised arm gets
     swap: bool = False  # true background swap: the oracle view
 
     @property
     def needs_birds(self) -> bool:
-        """Whether it uses what only the rendered birds have: true masks, genera, a planted shortcut."""
-        knows = self.fields.get("target") in ("foreground", "discriminative")
+        """Whether it uses what only the rendered birds have: true masks, factors, genera, a planted shortcut."""
+        knows = (
+            self.fields.get("target") in ("foreground", "discriminative") or self.fields.get("decoder") == "renderer"
+        )
         return knows or self.swap or self.labels == "genus" or "correlation" in self.settings
 
 
@@ -37,6 +40,8 @@ SUPERVISED = Arm(title="supervised", method="supervised", labels="species")
 GENUS = Arm(title="supervised by genus", method="supervised", labels="genus")
 SIMCLR = Arm(title="SimCLR")
 MOCO = Arm(title="MoCo v2", method="moco")
+
+PAIRS_COST = 5.3  # CPU of a step of pairs, both criteria, over one of MoCo v2 (measured)
 
 ARMS: dict[str, dict[str, Arm]] = {
     "start": {
@@ -99,5 +104,37 @@ ARMS: dict[str, dict[str, Arm]] = {
             title="LCR, true discriminative parts (oracle)", method="rationale", fields={"target": "discriminative"}
         ),
         "supervised": SUPERVISED,
+    },
+    "synthesised-pairs": {
+        "start": Arm(title="the shipped start, untouched", method=None),
+        "moco": Arm(title="MoCo v2, continued", method="moco"),
+        "moco_equal_cpu": Arm(title="MoCo v2, as much compute as pairs", method="moco", longer=PAIRS_COST),
+        "pairs": Arm(title="pairs as published", method="pairs"),
+        "gradcam": Arm(title="pairs, Grad-CAM noise only", method="pairs", fields={"criteria": "gradcam"}),
+        "variance": Arm(title="pairs, low-variance noise only", method="pairs", fields={"criteria": "variance"}),
+        "random_noise": Arm(title="pairs, the same noise everywhere", method="pairs", fields={"criteria": "random"}),
+        "pairs_strong": Arm(
+            title="pairs, five times the noise", method="pairs", fields={"sigma_cam": 1.0, "sigma_var": 1.0}
+        ),
+        "pairs_corrected": Arm(
+            title="pairs, corrected: noise of half each dimension's spread",
+            method="pairs",
+            fields={"per_dimension": True, "sigma_cam": 0.5, "sigma_var": 0.5},
+        ),
+        "nearest": Arm(title="pairs, nearest real picture", method="pairs", fields={"decoder": "nearest"}),
+        "twice": Arm(title="pairs, each picture twice", method="pairs", fields={"decoder": "identity"}),
+        "renderer": Arm(title="pairs, another sky and light (oracle)", method="pairs", fields={"decoder": "renderer"}),
+        "renderer_all": Arm(
+            title="pairs, another bird of the species (oracle)",
+            method="pairs",
+            fields={"decoder": "renderer", "redraw": "all"},
+        ),
+        "simsiam": Arm(title="SimSiam, continued", method="simsiam"),
+        "simsiam_pairs": Arm(title="SimSiam + pairs", method="pairs", fields={"base": "simsiam"}),
+        "simsiam_renderer": Arm(
+            title="SimSiam + another sky and light (oracle)",
+            method="pairs",
+            fields={"base": "simsiam", "decoder": "renderer"},
+        ),
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fgssl_edu import config
 from fgssl_edu.data import birds, catalog
@@ -12,14 +12,16 @@ from fgssl_edu.data.image_set import ImageSet
 from fgssl_edu.evaluate.attention import part_mask
 from fgssl_edu.methods import METHODS, build
 from fgssl_edu.methods.base import Method
+from fgssl_edu.nets import weights
 from fgssl_edu.nets.encoders import Encoder, build_encoder
+from fgssl_edu.nets.heads import projection
 from fgssl_edu.runs.arm_tables import ARMS, GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm", "arm_named", "build_arm", "load"]
 SWAP_BACKGROUNDS = 512  # backgrounds that the oracle view draws from
-QUEUED = ("moco", "rationale")  # methods with MoCo's queue
+QUEUED = ("moco", "rationale", "pairs")  # methods with MoCo's queue
 
 
 def arm_named(slug: str, name: str) -> Arm:
@@ -31,7 +33,8 @@ def arm_named(slug: str, name: str) -> Arm:
 
 def arm_settings(arm: Arm, settings: config.Settings, seed: int) -> config.Settings:
     """The lesson's settings with what the arm changes."""
-    return dataclasses.replace(settings, seed=seed, **arm.settings)  # type: ignore[arg-type]
+    steps = round(arm.longer * settings.steps)
+    return dataclasses.replace(settings, **{"seed": seed, "steps": steps, **arm.settings})  # type: ignore[arg-type]
 
 
 def load(settings: config.Settings) -> catalog.Splits:
@@ -72,7 +75,7 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
     """The method of an arm, ready to train on `images`.
 
     Raises:
-        ValueError: the arm needs labels or masks that the images do not have, or its method is unknown.
+        ValueError: the arm needs labels, masks or factors that the images do not have, or its method is unknown.
     """
     if arm.method is None or arm.method not in METHODS:
         raise ValueError(f"method={arm.method!r}: choose one of {', '.join(METHODS)}")
@@ -82,10 +85,12 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
         if labels is None or int(labels.max()) < 1:
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no {arm.labels} labels")
         fields |= {"labels": labels, "classes": int(labels.max()) + 1}
-    else:
+    elif arm.method != "simsiam":
         fields["temperature"] = settings.temperature
     if arm.method in QUEUED:
         fields |= {"queue": settings.queue, "ema": settings.ema}
+        if settings.init == "birds":
+            fields["head"] = shipped_head()
     if arm.swap:
         if images.foreground is None or images.parts is None:  # a box is no mask to cut a bird out by
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no true masks; use dataset='birds'")
@@ -94,7 +99,16 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
     if arm.method == "rationale":
         fields |= {"kernels": settings.kernels, "target": settings.target}
         fields["truth"] = true_map(str(arm.fields.get("target", settings.target)), images)
+    if arm.method == "pairs":
+        fields |= pair_fields(str(arm.fields.get("decoder", settings.decoder)), settings, images)
     return build(arm.method, untrained(settings), None, **{**fields, **arm.fields})
+
+
+def shipped_head() -> nn.Module:
+    """The projection head that the shipped encoder was trained with."""
+    head = projection("mlp", 128, 128, 128)
+    head.load_state_dict(weights.head_state())
+    return head
 
 
 def true_map(target: str, images: ImageSet) -> Tensor | None:
@@ -106,3 +120,19 @@ def true_map(target: str, images: ImageSet) -> Tensor | None:
     if images.parts is None or images.discriminative is None:
         raise ValueError(f"target={target!r}: the data set {images.name!r} has no true maps; use dataset='birds'")
     return part_mask(images.parts, images.discriminative)
+
+
+def pair_fields(decoder: str, settings: config.Settings, images: ImageSet) -> dict[str, object]:
+    """What synthesised pairs take from the settings: noise, threshold, and what draws the pictures."""
+    names = ("decoder", "sigma_cam", "sigma_var", "threshold")
+    fields: dict[str, object] = {name: getattr(settings, name) for name in names}
+    fields["decoder_size"] = settings.eval_size
+    if decoder == "renderer":
+        if not isinstance(images.factors, birds.Factors):
+            raise ValueError(f"decoder='renderer': the data set {images.name!r} was not rendered; use dataset='birds'")
+        fields["factors"] = images.factors
+    if decoder == "learned" and settings.init == "birds" and settings.eval_size == weights.DECODER_SIZE:
+        fields["decoder_start"] = weights.decoder_state()
+    elif decoder == "learned":
+        fields["decoder_steps"] = settings.decoder_steps
+    return fields

@@ -29,7 +29,7 @@ from fgssl_edu.runs import arms
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"common-rationale": "lcr"}
+LIVE_ARMS = {"common-rationale": "lcr", "synthesised-pairs": "pairs"}
 LIVE_ARM = "simclr"  # of the others
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
@@ -88,7 +88,7 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
 def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
     """`run_arm` on one thread, kept under the cache folder by arm, settings, seed and code: lessons share arms."""
     torch.set_num_threads(1)
-    code = [paths.code_hash(), Path(arms.__file__).read_text(encoding="utf-8")]
+    code = [paths.code_hash(), Path(str(arms.__file__)).read_text(encoding="utf-8")]
     parts = [dataclasses.asdict(arm), dataclasses.asdict(settings), seed, torch.__version__, code]
     key = json.dumps(parts, sort_keys=True)
     kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"

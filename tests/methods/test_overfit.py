@@ -18,7 +18,9 @@ COUNT, SIDE = 8, 24
 # Of what a constructor takes: weak views, and a queue no longer than the set (own old keys are then among the
 # negatives, which costs at most log 2).
 SMALL = {"size": 16, "views": scaled(VIEWS["mild"], 0.25), "queue": COUNT, "ema": 0.9}
+SMALL |= {"decoder_size": 16, "memory": 16}  # what synthesised pairs draw and remember
 SMALL |= {"labels": torch.tensor([2, 0, 1, 1, 0, 2, 0, 1]), "classes": 3}
+SIAMESE = ("simsiam",)  # their loss is minus a cosine: 0 says nothing, -1 is agreement
 LEARNED = 0.5  # share of chance that is left; five seeds ended at .002 to .41, untrained ones at .67 to 1
 
 
@@ -36,17 +38,21 @@ def run(name: str, lr: float = 2e-3, seed: int = 0):
     return pretrain(method, pictures(), recipe, progress=False)
 
 
+def share_left(name: str, history) -> float:
+    """Share of the loss of knowing nothing that the last step still had."""
+    last = history.rows[-1]["loss"]
+    if name in SIAMESE:
+        return 1 + last
+    return last / (history.rows[0]["loss"] if history.chance is None else history.chance)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_eight_images_by_heart_without_collapse(name: str):
-    history = run(name)
-    start = history.rows[0]["loss"] if history.chance is None else history.chance
-    assert history.rows[-1]["loss"] < LEARNED * start
+    assert share_left(name, history := run(name)) < LEARNED
     assert history.rows[-1].get("embedding_std", 1.0) > 0.3
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_an_encoder_that_stands_still_does_not_pass(name: str):
     """The control: without learning the loss stays where it was."""
-    history = run(name, lr=1e-9)
-    start = history.rows[0]["loss"] if history.chance is None else history.chance
-    assert history.rows[-1]["loss"] > LEARNED * start
+    assert share_left(name, run(name, lr=1e-9)) > LEARNED

@@ -12,7 +12,7 @@ from fgssl_edu import config, records
 from fgssl_edu.runs import arms, experiment
 
 TINY = {"scale": "ci", "steps": 2, "batch": 16, "train_images": 96, "test_images": 48, "image_size": 32, "species": 8}
-TRIED_ONCE = ("--ten-times", "--plain", "--larger")
+TRIED_ONCE = ("--ten-times", "--longer", "--plain")
 SHIPPED = sorted(
     item.name.removesuffix(".json")
     for item in (resources.files("fgssl_edu") / "reference").iterdir()

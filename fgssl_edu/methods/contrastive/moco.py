@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from fgssl_edu import draws
 from fgssl_edu.data.image_set import Batch
-from fgssl_edu.distributed import gather
-from fgssl_edu.losses import info_nce
+from fgssl_edu.distributed import gather, gather_with_gradient
+from fgssl_edu.losses import info_nce, nt_xent
 from fgssl_edu.methods.base import HEAD_SEED, Method, augmentation, check_contrast
 from fgssl_edu.nets.ema import ema_copy, ema_update
 from fgssl_edu.nets.encoders import Encoder, seeded
@@ -106,6 +106,20 @@ class MoCo(Method):
         order = shuffle.argsort()
         keys = self.key_network(images[order])[order.argsort()]
         return nn.functional.normalize(keys.float(), dim=1)
+
+    def image_loss(self, features: Tensor) -> Tensor:
+        """Loss of given features, (B, D) -> (B,) in nats, against the latest forward's keys and the queue it read."""
+        assert self.new_keys, "image_loss needs a forward before it in the same step, whose keys it compares with"
+        return info_nce(self.head(features), self.new_keys[-1], self.queue.read(), self.temperature, reduction="none")
+
+    def pair_loss(self, first: Tensor, second: Tensor) -> Tensor:
+        """NT-Xent within the batch of two pictures of each image, (B, 3, h, w) each, both by the network that learns.
+
+        Equal pictures (the same tensor) are encoded once.
+        """
+        ones = self.head(self.encoder(first))  # (B, d)
+        others = ones if second is first else self.head(self.encoder(second))
+        return nt_xent(gather_with_gradient(ones), gather_with_gradient(others), self.temperature)
 
     def after_step(self, progress: float) -> None:
         """Move the key network, then enqueue.
