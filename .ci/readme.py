@@ -18,6 +18,7 @@ from fgssl_edu.runs import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / ".github" / "birds.jpg"
+GROWTH = ROOT / ".github" / "coreset.png"
 REFERENCE = ROOT / "fgssl_edu" / "reference"
 ARMS = ("random", "moco", "simclr", "swap", "genus", "supervised")
 COLUMNS = {
@@ -41,7 +42,7 @@ PHOTOGRAPH_COLUMNS = {
     "species/map": "mAP",
     "species/nmi": "NMI",
 }
-FINE = ("common-rationale", "synthesised-pairs")
+FINE = ("common-rationale", "synthesised-pairs", "simcore")
 FINE_COLUMNS = {
     "species/knn": "species kNN",
     "species/linear": "species linear",
@@ -49,10 +50,12 @@ FINE_COLUMNS = {
     "genus/linear": "genus linear",
     "edit/score": "edit score",
     "attention/discriminative_lift": "attention lift",
+    "coreset/precision": "precision",
 }
 # Records beside a lesson's own: the name of the file after the lesson's and --, and what differs
 TRIES = {
     "ten-times": "ten times the steps",
+    "longer": "three times the steps",
     "trained-start": "from the shipped start, plainly posed birds",
     "plain": "plainer backgrounds",
 }
@@ -70,7 +73,7 @@ RATIOS = {
 }
 START = {"random": "from scratch", "birds": "from the shipped start"}
 COLOURS = "f5f5f5 c8c8c8 0072b2 c84600 008060 a4588c e6a000 222222"  # of background, body, tail, crown, ...
-SHARES = ("knn", "linear", "linear_20", "map", "nmi")  # shown in percent
+SHARES = ("knn", "linear", "linear_20", "map", "nmi", "precision")  # shown in percent
 
 
 def cell(values: list[float], metric: str) -> str:
@@ -115,11 +118,17 @@ def photographs() -> str:
 def fine(slug: str) -> str:
     """All arms of a fine-grained lesson, with their cost."""
     record = records.load_reference(slug)
-    rows = [["", *FINE_COLUMNS.values(), "CPU s"]]
+    columns = {metric: title for metric, title in FINE_COLUMNS.items() if measured(record, metric)}
+    rows = [["", *columns.values(), "CPU s"]]
     for arm in dict.fromkeys(run["arm"] for run in record["runs"]):
-        numbers = [cell(tables.values(record, arm, metric), metric) for metric in FINE_COLUMNS]
+        numbers = [cell(tables.values(record, arm, metric), metric) for metric in columns]
         rows.append([tables.title(record, arm), *numbers, cost(record, arm)])
     return f"{table(rows)}\n\n{protocol(record)} CPU seconds of one run, scoring included."
+
+
+def measured(record: tables.Record, metric: str) -> bool:
+    """Whether any run of a record has a metric."""
+    return any(metric in run["metrics"] for run in record["runs"])
 
 
 def cost(record: tables.Record, arm: str) -> str:
@@ -130,7 +139,7 @@ def cost(record: tables.Record, arm: str) -> str:
 
 def side_by_side(names: Mapping[str, str], head: str) -> str:
     """The arms of several records beside a lesson's own, one line an arm."""
-    shown = ("species/knn", "species/linear", "species/map", "genus/linear", "edit/score")
+    shown = ("species/knn", "species/linear", "species/map", "genus/linear", "edit/score", "coreset/precision")
     rows = [["lesson", head, "arm", "seeds", *(FINE_COLUMNS[metric] for metric in shown)]]
     for slug in FINE:
         for name, title in names.items():
@@ -152,6 +161,21 @@ def tries() -> str:
 def fine_photographs() -> str:
     """The fine-grained lessons on real photographs."""
     return side_by_side(FINE_PHOTOGRAPHS, "photographs")
+
+
+def coreset() -> str:
+    """Seconds and memory of the selection, from the kept output of `fgssl bench coreset --json`."""
+    bench = json.loads((ROOT / ".ci" / "bench-coreset.json").read_text(encoding="utf-8"))
+    rows = [["open set, budget", "this package, s", "literal, s", "ratio", "this package, MB", "literal, MB"]]
+    for size, found in bench["tables"].items():
+        for share in ("1%", "5%") if size != "growth" else ():
+            seconds = [found["milliseconds"][f"{who}, {share}"]["after"] / 1000 for who in ("ours", "literal")]
+            memory = [found["megabytes"][f"{who}, {share}"] for who in ("ours", "literal")]
+            ratio = found["ratios"][f"after similarities, {share}"]
+            numbers = [*(f"{value:.2g}" for value in seconds), f"{ratio:.0f}", *(f"{value:,.0f}" for value in memory)]
+            rows.append([f"{float(size):,.0f} pictures, {share}", *numbers])
+    about = "K = 100, D = 128, one thread; CPU seconds after the similarities, memory above the input."
+    return f"{table(rows)}\n\n{about}"
 
 
 def speed() -> str:
@@ -180,11 +204,31 @@ def protocol(record: Mapping[str, object]) -> str:
     )
 
 
+def growth() -> None:
+    """Seconds of the coreset selection against the size of the open set, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    bench = json.loads((ROOT / ".ci" / "bench-coreset.json").read_text(encoding="utf-8"))
+    sizes = [name for name in bench["tables"] if name != "growth"]
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for who, title, colour in (("literal", "literal algorithm", "#c84600"), ("ours", "this package", "#0072b2")):
+        for share, style in (("1%", "-o"), ("5%", "--s")):
+            seconds = [bench["tables"][size]["milliseconds"][f"{who}, {share}"]["all"] / 1000 for size in sizes]
+            axes.loglog([float(size) for size in sizes], seconds, style, color=colour, label=f"{title}, {share}")
+    axes.set_xlabel("pictures in the open set", fontsize=13)
+    axes.set_ylabel("CPU seconds, similarities included", fontsize=13)
+    axes.tick_params(labelsize=12)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=12)
+    figure.savefig(GROWTH, dpi=90)
+
+
 def render(text: str) -> str:
     """The README with every marked block rendered anew."""
     blocks: dict[str, Callable[[], str]] = {"birds": birds, "photographs": photographs, "speed": speed}
     blocks |= {slug: partial(fine, slug) for slug in FINE}
-    blocks |= {"tries": tries, "fine-photographs": fine_photographs}
+    blocks |= {"tries": tries, "fine-photographs": fine_photographs, "coreset": coreset}
     for name, make in blocks.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
@@ -223,6 +267,7 @@ def main() -> int:
         return 0 if same else 1
     readme.write_text(rendered, encoding="utf-8")
     picture()
+    growth()
     return 0
 
 

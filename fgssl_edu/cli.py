@@ -114,10 +114,10 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: train, birds or panels.")],
+    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels or coreset.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure speed on this machine: train, birds, panels."""
+    """Measure speed on this machine: train, birds, panels, coreset."""
     from fgssl_edu import bench as benches
 
     benches.main(name, as_json)

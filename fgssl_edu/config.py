@@ -58,6 +58,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "sigma_cam": (0.0, 100.0),
     "sigma_var": (0.0, 100.0),
     "threshold": (0.0, 100.0),
+    "target_images": (2, 10**8),
+    "open_images": (2, 10**10),
+    "budget": (1e-6, 1.0),
+    "centroids": (1, 10**6),
+    "tau": (1e-3, 1.0),
 }
 
 
@@ -105,6 +110,12 @@ class Settings:
     sigma_var: float = 0.2  # noise in dimensions of low variance, in the same unit
     decoder_steps: int = 1000  # updates of the decoder before the first step, where none is shipped
     threshold: float = 0.02  # standard deviation over unit features below which a dimension counts as low-variance
+    target_images: int = 480  # X of a coreset: pictures of the kind that is wanted
+    open_set: str = "birds_open"  # rendered, or folder:PATH with a manifest that names groups
+    open_images: int = 6000  # rendered pictures of anything, that a coreset is chosen from
+    budget: float = 0.12  # share of the open set that is chosen
+    centroids: int = 100  # k, means of X that choose; 1 sees only the average picture
+    tau: float = 0.95  # choosing stops where a round falls below this share of the first
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

@@ -22,7 +22,7 @@ NOTEBOOK_NAME = re.compile(r"(\d\d)_([a-z0-9-]+)\.ipynb")
 COMPUTING = (
     *("config.py", "paths.py", "records.py", "draws.py", "distributed.py", "recipe.py"),
     *("views", "nets", "losses.py", "losses", "gradcam.py", "data"),
-    *("methods", "train.py", "checkpoints.py", "evaluate", "explain"),
+    *("methods", "coreset", "train.py", "checkpoints.py", "evaluate", "explain"),
 )
 
 

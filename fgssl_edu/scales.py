@@ -90,4 +90,19 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         },
         "full": {"method": "pairs", "decoder_steps": 9200},  # 2407.14676: 200 epochs
     },
+    # Plain backgrounds: on textured ones the choice follows the sky
+    "simcore": {
+        "ci": {"method": "x", "background": 0.0, "target_images": 96, "open_images": 240, "centroids": 10},
+        "lecture": {"method": "x", "background": 0.0},
+        "full": {
+            "method": "simcore",
+            "init": "random",  # 2303.11101: from scratch
+            "views": "simcore",
+            "temperature": 0.07,
+            "optimizer": "sgd",
+            "lr": 0.1,
+            "weight_decay": 1e-4,
+            "budget": 0.01,
+        },
+    },
 }

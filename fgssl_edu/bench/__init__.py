@@ -16,7 +16,7 @@ def main(name: str, as_json: bool = False) -> None:
     """Run one bench and print it; at scale ci in seconds, to see that it runs, with numbers that say nothing.
 
     Args:
-        name: train, birds or panels.
+        name: train, birds, panels or coreset.
         as_json: print one JSON object and nothing after it: `ratios`, those of the course's own setting; `tables`, of
             every setting with its ratios, rates, rounds and bars; `scale` and `environment`.
     """
@@ -33,7 +33,7 @@ def report(result: Mapping[str, Any]) -> str:
     """A bench as text: every table, then every ratio beside the bar it should reach."""
     lines = [f"bench {result['bench']}, scale {result['scale']}, {result['environment']['threads']} thread(s)"]
     for name, table in result["tables"].items():
-        measured = [(unit, table[unit]) for unit in ("images_per_second", "milliseconds") if unit in table]
+        measured = [(unit, table[unit]) for unit in UNITS if unit in table]
         for unit, rows in [*measured, ("", table["ratios"])]:
             for row, value in rows.items():
                 bar = f" (bar {table['bars'][row]:g})" if row in table["bars"] else ""
@@ -68,4 +68,11 @@ def _panels(scale: str) -> dict[str, object]:
     return panels.run(scale)
 
 
-BENCHES = {"train": _train, "birds": _birds, "panels": _panels}
+def _coreset(scale: str) -> dict[str, object]:
+    from fgssl_edu.bench import coreset
+
+    return coreset.run(scale)
+
+
+UNITS = ("images_per_second", "milliseconds", "megabytes")
+BENCHES = {"train": _train, "birds": _birds, "panels": _panels, "coreset": _coreset}

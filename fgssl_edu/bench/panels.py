@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice, product
 from typing import Any, TypeAlias
 
 import torch
 
 from fgssl_edu.data import catalog
-from fgssl_edu.data.image_set import Splits
+from fgssl_edu.data.image_set import UNLABELLED, ImageSet, Splits
+from fgssl_edu.data.open_set import OpenSet
 from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.pairs_shown import remember
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
+from fgssl_edu.panels.coreset_budget import BUDGETS, KS, TAUS, CoresetBudget
 from fgssl_edu.panels.gradcam_views import GradCAMViews
 from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
@@ -29,7 +32,10 @@ MOVES = {"ci": 2, "lecture": 40}
 IMAGES = {"ci": 48, "lecture": 480}  # of training and of test
 FIRSTS = {"ci": 1, "lecture": 7}  # panels built to time the first picture, after one to warm up
 PICTURES_MS, NETWORKS_MS, FIRST_MS = 100.0, 150.0, 300.0  # 95th percentile: pictures alone; with a network; the first
+PREPARED_MS = {"coreset": 2500.0}  # the first picture, after k-means and selections at every k: moves then need none
 EVAL_SIZE = 40  # px, as the lessons have it at scale lecture
+TARGET, HEAP = 480, 6000  # pictures of X and of the open set, the lesson's own at lecture: times grow with them
+SHARE_RELEVANT = 0.12  # of the heap
 Moves: TypeAlias = Iterable[Mapping[str, object]]
 Contestant: TypeAlias = tuple[Callable[[], Panel], dict[str, Moves], float]
 
@@ -43,7 +49,7 @@ def run(scale: str) -> dict[str, object]:
         times = {"first": [timed(make) for _ in range(FIRSTS[scale])]}
         panel = make()
         times |= {move: [timed_move(panel, values) for values in moves] for move, moves in moves_by_name.items()}
-        tables[name] = table(times, bar)
+        tables[name] = table(times, bar, PREPARED_MS.get(name, FIRST_MS))
     ratios = {f"{name} {row}": value for name, rows in tables.items() for row, value in rows["ratios"].items()}
     return {"ratios": ratios, "tables": tables}
 
@@ -78,6 +84,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         ),
         "rationale": rationale(splits, moves),
         "perturbation": perturbation(splits, encoders, moves),
+        "coreset": coreset_budget(splits, moves),
     }
 
 
@@ -116,6 +123,32 @@ def perturbation(splits: Splits, encoders: dict[str, Encoder], moves: int) -> Co
     )
 
 
+def coreset_budget(splits: Splits, moves: int) -> Contestant:
+    """Random features of a heap as large as the lesson's, whose pictures are the test birds again and again."""
+    count = HEAP * len(splits.test) // IMAGES["lecture"]
+    draw = torch.Generator().manual_seed(0)
+    target = torch.randn(min(TARGET, len(splits.train)), 128, generator=draw)
+    features, relevant = torch.randn(count, 128, generator=draw), torch.rand(count, generator=draw) < SHARE_RELEVANT
+    pictures = splits.test.images[torch.arange(count) % len(splits.test)]
+    heap = ImageSet(pictures, torch.full((count,), UNLABELLED), (), name="heap", provenance="made here", licence="none")
+    pool = OpenSet(heap, relevant, relevant.long(), ("other", "relevant"))
+    ks = [k for k in KS if k <= len(target)]
+    return (
+        lambda: CoresetBudget(target, pool, features),
+        {
+            "k": states(moves, budget=[0.2], tau=TAUS[1:8], k=ks),
+            "budget": states(moves, k=ks[-1:], tau=TAUS[8:], budget=BUDGETS),
+            "tau": states(moves, budget=[0.5], k=ks[:-1], tau=TAUS),
+        },
+        PICTURES_MS,
+    )
+
+
+def states(count: int, **values: Iterable[object]) -> Moves:
+    """At most `count` combinations of some controls' values; the last control moves each time."""
+    return [dict(zip(values, each, strict=True)) for each in islice(product(*values.values()), count)]
+
+
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Milliseconds of wall time and of CPU time."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -131,10 +164,10 @@ def timed_move(panel: Panel, values: Mapping[str, object]) -> tuple[float, float
     return times
 
 
-def table(times: Mapping[str, list[tuple[float, float]]], bar: float) -> dict[str, object]:
+def table(times: Mapping[str, list[tuple[float, float]]], bar: float, first: float) -> dict[str, object]:
     """Median and 95th percentile of each move, and what its wall time is of its bar."""
     rows = {move: percentiles(pairs) for move, pairs in times.items()}
-    bars = {move: FIRST_MS if move == "first" else bar for move in times}
+    bars = {move: first if move == "first" else bar for move in times}
     ratios = {f"{move}, p95 to bar": row["wall p95"] / bars[move] for move, row in rows.items()}
     return {"milliseconds": rows, "ratios": ratios, "bars": bars}
 

@@ -9,6 +9,7 @@ from fgssl_edu.exercises.first_lessons import (
     check_knn,
     check_nt_xent,
 )
+from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_average_precision",
     "check_branch_map",
     "check_edit_score",
+    "check_facility_value",
     "check_gradcam",
     "check_gradcam_noise",
     "check_info_nce",
@@ -24,4 +26,5 @@ __all__ = [
     "check_misfit",
     "check_low_variance_mask",
     "check_nt_xent",
+    "check_round",
 ]

@@ -23,6 +23,7 @@ class Arm:
     labels: str = "none"  # "species" or "genus": what a supervised arm is told
     share: float = 1.0  # of the training labels (and images) that a supervised arm gets
     swap: bool = False  # true background swap: the oracle view
+    extra: str = ""  # what of the open set it trains on beside X, a name in runs.coresets.CHOICES; "" has no X
 
     @property
     def needs_birds(self) -> bool:
@@ -136,5 +137,17 @@ ARMS: dict[str, dict[str, Arm]] = {
             method="pairs",
             fields={"base": "simsiam", "decoder": "renderer"},
         ),
+    },
+    "simcore": {
+        "random": Arm(title="untrained", method=None, extra="none"),
+        "x": Arm(title="X alone", extra="none"),
+        "x_all": Arm(title="X + the whole open set", extra="all"),
+        "x_random": Arm(title="X + random", extra="random"),
+        "simcore": Arm(title="X + SimCore", extra="simcore"),
+        "simcore_raw": Arm(title="X + SimCore by an untrained encoder", extra="raw"),
+        "simcore_k1": Arm(title="X + SimCore, k = 1", extra="simcore", settings={"centroids": 1}),
+        "facility": Arm(title="X + facility location", extra="facility"),
+        "simcore_stop": Arm(title="X + SimCore until tau", extra="stop"),
+        "oracle": Arm(title="X + the open set's birds of these species (oracle)", extra="oracle"),
     },
 }

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from fgssl_edu import config, paths, records
 from fgssl_edu.data.image_set import ImageSet
@@ -25,24 +26,27 @@ from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.base import Method
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.recipe import Recipe
-from fgssl_edu.runs import arms
+from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"common-rationale": "lcr", "synthesised-pairs": "pairs"}
+LIVE_ARMS = {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 LIVE_ARM = "simclr"  # of the others
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
-def train_arm(arm: arms.Arm, settings: config.Settings, images: ImageSet) -> tuple[Method, History]:
-    """Train one arm on its share of the images; a supervised one on the labelled ones."""
+def train_arm(
+    arm: arms.Arm, settings: config.Settings, images: ImageSet, extra: Tensor | None = None
+) -> tuple[Method, History]:
+    """Train one arm on its share of the images (a supervised one on the labelled), or on given pixels."""
     if arm.labels != "none":
         images = images.labelled()
     if arm.share < 1:
         images = images.label_fraction(arm.share, seed=settings.seed)
     method = arms.build_arm(arm, settings, images)
-    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(images))))
-    return method, pretrain(method, images, recipe, progress=False)
+    pixels = images.images if extra is None else extra
+    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(pixels))))
+    return method, pretrain(method, pixels, recipe, progress=False)
 
 
 def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
@@ -54,11 +58,16 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     """
     started = time.process_time()
     settings = arms.arm_settings(arm, settings, seed)
-    splits = arms.load(settings)
-    method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train)
+    extra: Tensor | None = None
+    chosen: dict[str, float] = {}
+    if arm.extra:
+        extra, splits, chosen = coresets.training_images(arm.extra, settings)
+    else:
+        splits = arms.load(settings)
+    method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
     encoder = arms.untrained(settings) if method is None else method.evaluated()
     scores = suite.evaluate(encoder, splits, settings)
-    metrics = {name: score.value for name, score in scores.items()}
+    metrics = {name: score.value for name, score in scores.items()} | chosen
     if isinstance(method, Supervised):
         metrics[f"{arm.labels}/own_classifier"] = own_accuracy(method, splits.test, arm.labels, settings.eval_size)
     if history is not None:
@@ -88,7 +97,7 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
 def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
     """`run_arm` on one thread, kept under the cache folder by arm, settings, seed and code: lessons share arms."""
     torch.set_num_threads(1)
-    code = [paths.code_hash(), Path(str(arms.__file__)).read_text(encoding="utf-8")]
+    code = [paths.code_hash(), *(Path(str(m.__file__)).read_text(encoding="utf-8") for m in (arms, coresets))]
     parts = [dataclasses.asdict(arm), dataclasses.asdict(settings), seed, torch.__version__, code]
     key = json.dumps(parts, sort_keys=True)
     kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
@@ -122,7 +131,8 @@ def reference(
         report: receives one line a finished run.
 
     Returns:
-        The path of the record, written atomically when all runs are done.
+        The path of the record, written atomically when all runs are done. With an open set, and all arms at the scale's
+        own settings, it also has "maps": points of one UMAP, see `coresets.umap_points`.
     """
     settings = config.resolve(slug, {"scale": scale, **(given or {})}).settings
     for name in only:
@@ -156,6 +166,8 @@ def reference(
         "environment": records.environment(),
         "runs": [{key: five_digits(value) for key, value in row.items() if key != "protocol"} for row in rows],
     }
+    if not (only or given) and any(arm.extra not in ("", "none") for arm in arms.ARMS[slug].values()):
+        record["maps"] = coresets.umap_points(settings)
     target = target or Path(str(resources.files("fgssl_edu") / "reference" / f"{slug}.json"))
     paths.atomic_write(target, json.dumps(record, indent=1) + "\n")
     return target

@@ -11,7 +11,7 @@ import pytest
 from lab import Lab, jupyterlab, nudge, picture_of, wait_for_change
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-LESSONS = ["03_coarse-bias.ipynb", "04_common-rationale.ipynb", "05_synthesised-pairs.ipynb"]
+LESSONS = ["03_coarse-bias.ipynb", "04_common-rationale.ipynb", "05_synthesised-pairs.ipynb", "06_simcore.ipynb"]
 FOLLOWS_S = 5  # from the last key to the last picture; .2 s at rest, far more while other tests run
 pytestmark = pytest.mark.browser
 

@@ -20,7 +20,7 @@ LEVELS = (
     ("losses",),
     ("gradcam",),
     ("data",),
-    ("methods", "exercises"),
+    ("methods", "coreset", "exercises"),
     ("train", "checkpoints", "progress"),
     ("evaluate", "explain"),
     ("figures",),

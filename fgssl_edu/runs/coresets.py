@@ -1,0 +1,144 @@
+"""From an open set to training images: an encoder of X chooses what is like X, another is trained anew on both.
+
+SimCore (Kim et al., arXiv 2303.11101): self-supervised training on X, features of X and of the open set, selection,
+training from scratch on X and the selection. `CHOICES` are the selections that the lesson compares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fgssl_edu import config, coreset, paths
+from fgssl_edu.coreset import Coreset
+from fgssl_edu.data.image_set import ImageSet, Splits
+from fgssl_edu.data.open_set import OpenSet, load_open_set
+from fgssl_edu.evaluate.features import extract
+from fgssl_edu.explain.maps import umap_map
+from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.recipe import Recipe
+from fgssl_edu.runs import arms, cache
+from fgssl_edu.train import pretrain
+
+CHOICES = ("none", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
+BIRDS = ("known birds", "unknown birds")  # groups of the rendered open set
+WITHIN = 0.98  # share of a map's coordinates that lie in [-1, 1]: a few stray points do not shrink the rest
+
+
+def target_and_pool(settings: config.Settings) -> tuple[Splits, OpenSet]:
+    """X as the training images of its splits, and the open set that goes with it."""
+    splits = arms.load(dataclasses.replace(settings, train_images=settings.target_images))
+    knobs = {"background": settings.background, "pose": settings.pose, "species": settings.species}
+    drawn = {"open_images": settings.open_images, **knobs} if settings.open_set == "birds_open" else {}
+    pool = load_open_set(settings.open_set, settings.image_size, **drawn)  # type: ignore[arg-type]
+    return splits, pool
+
+
+def encoder_on_x(settings: config.Settings, images: ImageSet) -> Encoder:
+    """An encoder trained on X alone, by the lesson's base method; kept on disk, for all selections share it."""
+    plain = dataclasses.replace(settings, centroids=1, open_images=2, budget=1.0, tau=1.0)  # what is chosen later
+    method = arms.build_arm(arms.SIMCLR, settings, images)
+    parts = [paths.code_hash(), cache.of_module(method), cache.of_tensor(images.images), dataclasses.asdict(plain)]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache.file_for("pretrain", "encoder of X", digest)
+    entry = cache.kept(path)
+    if entry is not None:
+        method.encoder.load_state_dict(entry["value"])
+        return method.evaluated()
+    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(images))))
+    history = pretrain(method, images, recipe, progress=False)
+    cache.keep(path, method.encoder.state_dict(), history.seconds)
+    return method.evaluated().cpu()
+
+
+def select(choice: str, target: Tensor, pool: Tensor, settings: config.Settings, relevant: Tensor) -> Coreset:
+    """Choose from the open set.
+
+    Args:
+        choice: one of `CHOICES` that chooses something.
+        target: features of X, (N, D).
+        pool: features of the open set, (M, D).
+        settings: gives budget (share of the open set), centroids, tau and the seed.
+        relevant: (M,) bool, for the oracle alone.
+    """
+    budget = max(1, round(settings.budget * len(pool)))
+    if choice == "random":
+        return coreset.random_selection(len(pool), budget, settings.seed)
+    if choice == "all":
+        return coreset.random_selection(len(pool), len(pool), settings.seed)
+    if choice == "oracle":
+        return coreset.oracle(relevant, budget, settings.seed)
+    means = coreset.centroids(target, settings.centroids, settings.seed)
+    if choice == "facility":
+        return coreset.facility_location(pool, means, budget)
+    if choice in ("simcore", "raw", "stop"):
+        stop = {"tau": settings.tau} if choice == "stop" else {"budget": budget}
+        return coreset.select_coreset([pool], means, **stop)  # type: ignore[arg-type]
+    raise ValueError(f"extra={choice!r}: choose one of {', '.join(CHOICES)}")
+
+
+def keep_list(choice: str, settings: config.Settings, pool: OpenSet, chosen: Coreset) -> Path:
+    """Write which pictures were chosen, from what and how, under the cache folder."""
+    names = ("seed", "steps", "dataset", "target_images", "budget", "centroids", "tau")
+    provenance = {
+        "open_set": f"{settings.open_set}: {pool.images.provenance}",
+        "choice": choice,
+        "encoder": f"{settings.encoder} of X, code {paths.code_hash()}",
+        **{name: getattr(settings, name) for name in names},
+    }
+    digest = hashlib.sha256(json.dumps([provenance, settings.key()], sort_keys=True).encode()).hexdigest()[:16]
+    return coreset.save(paths.cache_dir() / "coresets" / f"{digest}.json", chosen, len(pool), provenance)
+
+
+def training_images(choice: str, settings: config.Settings) -> tuple[Tensor, Splits, dict[str, float]]:
+    """The pictures that an arm trains on, X with its test set, and what was chosen, as metrics.
+
+    Returns:
+        images (N + n, 3, H, W) uint8; splits whose training images are X; "coreset/size" (pictures),
+        "coreset/precision" (share of the chosen that are relevant), "coreset/recall", "coreset/base_rate", and of the
+        rendered set "coreset/any_bird" (share of the chosen that are birds of any species).
+    """
+    splits, pool = target_and_pool(settings)
+    if choice == "none":
+        return splits.train.images, splits, {}
+    features = torch.zeros(len(splits.train), 1), torch.zeros(len(pool.images), 1)
+    if choice in ("raw", "simcore", "stop", "facility"):
+        encoder = arms.untrained(settings) if choice == "raw" else encoder_on_x(settings, splits.train)
+        features = tuple(extract(encoder, s.images, settings.eval_size) for s in (splits.train, pool.images))  # type: ignore[assignment]
+    chosen = select(choice, *features, settings, pool.relevant)
+    keep_list(choice, settings, pool, chosen)
+    hits = pool.relevant[chosen.indices].float()
+    metrics = {
+        "coreset/size": float(len(hits)),
+        "coreset/precision": float(hits.mean()),
+        "coreset/recall": float(hits.sum() / pool.relevant.sum()),
+        "coreset/base_rate": float(pool.relevant.float().mean()),
+    }
+    if set(BIRDS) <= set(pool.groups):
+        metrics["coreset/any_bird"] = float(pool.mask(*BIRDS)[chosen.indices].float().mean())
+    return torch.cat([splits.train.images, pool.images.images[chosen.indices]]), splits, metrics
+
+
+def umap_points(settings: config.Settings) -> dict[str, list[list[float]]]:
+    """One UMAP of X and the open set, by the encoder of X of seed 0; shipped, for a first fit takes a minute.
+
+    Args:
+        settings: of the lesson; its seed does not matter.
+
+    Returns:
+        "x" (N, 2) and "open" (M, 2) in the order of the sets, about -1..1 in one scale, three decimals.
+    """
+    settings = dataclasses.replace(settings, seed=0)
+    splits, pool = target_and_pool(settings)
+    encoder = encoder_on_x(settings, splits.train)
+    looks = [extract(encoder, s.images, settings.eval_size) for s in (splits.train, pool.images)]
+    points = umap_map(*(F.normalize(features, dim=1) for features in looks))
+    scale = torch.cat(points).abs().flatten().quantile(WITHIN)
+    rounded = [(1000 * laid.double() / scale).round().div(1000) for laid in points]  # in double: .123, not .12300000339
+    return {name: laid.tolist() for name, laid in zip(("x", "open"), rounded, strict=True)}
