@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fgssl_edu.evaluate.features import frozen
 from fgssl_edu.evaluate.probe import LinearClassifier
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.gradcam import gradcam
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views import resized
 
 BLOCK = 128  # images whose maps are held at mask size

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from fgssl_edu.data.birds import Factors
 from fgssl_edu.data.image_set import ImageSet
 from fgssl_edu.evaluate.edits import NEW_BACKGROUNDS, Edits
-from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.gradcam import gradcam_vector, normalize_map
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views.augment import Augment
 
 BLOCK = 256  # images whose scores are computed at a time

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views.geometry import resized
 
 BATCH = 256  # images a pass; the result does not depend on it
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[torch.device]:
-    """Evaluation mode for the module inside, every submodule's own mode again after; yields the module's device."""
-    modes = [(part, part.training) for part in module.modules()]
-    first = next(chain(module.parameters(), module.buffers()), None)
-    module.eval()
-    try:
-        yield torch.device("cpu") if first is None else first.device
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @torch.no_grad()

@@ -11,13 +11,14 @@ from fgssl_edu.data.image_set import ImageSet, Splits
 from fgssl_edu.evaluate import attention
 from fgssl_edu.evaluate.clustering import kmeans_scores
 from fgssl_edu.evaluate.edits import edit_score
-from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.evaluate.geometry import geometry
 from fgssl_edu.evaluate.knn import knn
 from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, fit_linear, label_curve, linear_probe
 from fgssl_edu.evaluate.retrieval import retrieval
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views.augment import Augment
 from fgssl_edu.views.presets import VIEWS
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fgssl_edu.evaluate.attention import class_maps
-from fgssl_edu.evaluate.features import frozen
 from fgssl_edu.evaluate.probe import LinearClassifier
 from fgssl_edu.gradcam import gradcam
 from fgssl_edu.losses import nt_xent
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 
 TARGETS = ("loss", "similarity")
 

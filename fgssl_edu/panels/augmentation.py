@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fgssl_edu.data.image_set import ImageSet
-from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.panels.canvas import BLUE, GREEN, INK, MARGIN, QUIET, RED, SMALL, TITLE, Canvas, tile
 from fgssl_edu.panels.controls import NextDraw, choice, slider
 from fgssl_edu.panels.neighbours import KIN, epithet, genus_name, relation

@@ -19,11 +19,12 @@ from torch import Tensor
 from fgssl_edu.data.birds import Factors
 from fgssl_edu.data.image_set import ImageSet, Splits
 from fgssl_edu.evaluate.dimensions import Roles
-from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.pairs_shown import Perturbed
 from fgssl_edu.methods.finegrained.perturbation import Perturbation, gradcam_noise, low_variance_noise, noise_scale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.panels.augmentation import gallery_index
 from fgssl_edu.panels.canvas import BLUE, MARGIN, QUIET, RED, SMALL, TITLE, Canvas, heat_tile, tile
 from fgssl_edu.panels.controls import NextDraw, choice, slider

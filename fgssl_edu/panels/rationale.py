@@ -18,16 +18,17 @@ from torch import Tensor
 
 from fgssl_edu.data.image_set import ImageSet, Splits
 from fgssl_edu.evaluate.attention import part_energy, part_mask
-from fgssl_edu.evaluate.features import frozen, resized
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.gradcam import gradcam, normalize_map
 from fgssl_edu.losses import info_nce
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.rationale_branch import log_target, misfit, target_entropy
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.panels.canvas import MARGIN, TITLE, Canvas, heat_tile, outline, tile
 from fgssl_edu.panels.controls import choice, slider
 from fgssl_edu.panels.neighbours import species_name
 from fgssl_edu.panels.panel import Panel
+from fgssl_edu.views import resized
 from fgssl_edu.views.augment import Augment
 from fgssl_edu.views.presets import VIEWS
 

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fgssl_edu.data.image_set import Splits
-from fgssl_edu.evaluate.features import extract, frozen
+from fgssl_edu.evaluate.features import extract
 from fgssl_edu.evaluate.probe import LinearClassifier, fit_linear
 from fgssl_edu.gradcam import gradcam
 from fgssl_edu.losses import info_nce
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.panels.augmentation import gallery_index
 from fgssl_edu.panels.threads import one_thread
 from fgssl_edu.views import resized

@@ -145,16 +145,7 @@ def reference(
         for name in names
         for seed in range(max(seeds, live_seeds) if name == live and not given and not only else seeds)
     ]
-    rows: list[dict[str, object]] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(cached_run, arms.ARMS[slug][name], settings, seed): name for name, seed in todo}
-        for done in as_completed(waiting):
-            row = {"arm": waiting[done], **done.result()}
-            rows.append(row)
-            report(
-                f"{slug}: {row['arm']} seed {row['seed']}, {row['cpu_seconds']:.0f} CPU-s ({len(rows)} of {len(todo)})"
-            )
-    rows.sort(key=lambda row: (names.index(str(row["arm"])), row["seed"]))
+    rows = run_all(slug, todo, settings, jobs, report)
     options = f" --arms {','.join(only)}" if only else ""
     options += f" --out {target.name}" if target else ""
     options += "".join(f" -p {name}={value}" for name, value in (given or {}).items())
@@ -171,6 +162,20 @@ def reference(
     target = target or Path(str(resources.files("fgssl_edu") / "reference" / f"{slug}.json"))
     paths.atomic_write(target, json.dumps(record, indent=1) + "\n")
     return target
+
+
+def run_all(
+    slug: str, todo: Sequence[tuple[str, int]], settings: config.Settings, jobs: int, report: Callable[[str], None]
+) -> list[dict[str, object]]:
+    """The rows of all (arm, seed) that are to be done, in that order, `jobs` processes at a time."""
+    rows: dict[tuple[str, int], dict[str, object]] = {}
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(cached_run, arms.ARMS[slug][name], settings, seed): (name, seed) for name, seed in todo}
+        for done in as_completed(waiting):
+            name, seed = waiting[done]
+            row = rows[name, seed] = {"arm": name, **done.result()}
+            report(f"{slug}: {name} seed {seed}, {row['cpu_seconds']:.0f} CPU-s ({len(rows)} of {len(todo)})")
+    return [rows[each] for each in todo]
 
 
 def shared_protocol(protocols: list[dict[str, dict[str, object]]]) -> dict[str, dict[str, object]]:

@@ -10,13 +10,14 @@ import torch
 
 from fgssl_edu.data.image_set import Splits
 from fgssl_edu.evaluate.attention import part_energy
-from fgssl_edu.evaluate.features import frozen, resized
 from fgssl_edu.gradcam import normalize_map
 from fgssl_edu.losses import info_nce
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.rationale_branch import target_entropy
 from fgssl_edu.nets.encoders import build_encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.panels.rationale import RationaleMaps, State, kernel_maps, loss_map
+from fgssl_edu.views import resized
 
 SIZE, KERNELS = 40, 6
 START = State(picture=3, a="one", b="two", target="gradcam", sign="helps", kernel=0)

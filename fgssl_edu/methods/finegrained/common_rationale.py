@@ -25,6 +25,7 @@ from fgssl_edu.methods.base import HEAD_SEED
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.finegrained.rationale_branch import AttentionPooled, Branch, misfit, normalized, target_entropy
 from fgssl_edu.nets.encoders import Encoder, seeded
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.nets.norm import split_batch_norms
 from fgssl_edu.views.geometry import crop_resize
 from fgssl_edu.views.presets import ViewPreset
@@ -186,13 +187,8 @@ class CommonRationale(MoCo):
     @torch.no_grad()
     def branch_map(self, images: Tensor) -> Tensor:
         """The branch's map of float images in [0, 1], (B, 3, H, W) -> (B, h, w) in [0, 1], in evaluation mode."""
-        modes = [(part, part.training) for part in self.modules()]
-        self.eval()
-        try:
+        with frozen(self):
             return normalized(self.branch(self.encoder.feature_map(images)), self.paper_code)
-        finally:
-            for part, training in modes:
-                part.training = training
 
     def evaluated(self) -> Encoder:
         """The encoder with attention pooling; with weight=0 the plain one, for its branch has learned nothing."""

@@ -12,6 +12,7 @@ from fgssl_edu.data.image_set import Images
 from fgssl_edu.draws import uniform
 from fgssl_edu.nets.decoders import Decoder
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views.geometry import resized
 
 PIXEL_VARIANCE = 0.225**2  # of natural pictures in [0, 1] (mean of ImageNet's three): loss 1 is the mean picture's
@@ -27,11 +28,8 @@ def reconstruction_loss(pictures: Tensor, images: Tensor) -> Tensor:
 @torch.no_grad()
 def frozen_features(encoder: Encoder, images: Images, size: int) -> Tensor:
     """Features of all whole pictures at `size` px, (N, D), by the encoder's running statistics; its mode is kept."""
-    training = encoder.training
-    encoder.eval()
-    rows = [encoder.features(resized(batch.images, size, images.device)) for batch in images.batches(BLOCK)]
-    encoder.train(training)
-    return torch.cat(rows)
+    with frozen(encoder) as device:
+        return torch.cat([encoder.features(resized(batch.images, size, device)) for batch in images.batches(BLOCK)])
 
 
 def fit_decoder(

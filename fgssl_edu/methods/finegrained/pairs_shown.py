@@ -21,6 +21,7 @@ from fgssl_edu.methods.finegrained.perturbation import Perturbation, disturbed, 
 from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.nets.decoders import Decoder
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.modes import frozen
 from fgssl_edu.views import as_float, resized
 
 BLOCK = 128  # pictures whose features are computed at a time
@@ -98,7 +99,7 @@ def perturb(
     """
     rule, source = replace(method.rule, **changes), decoder or method.source
     place = torch.arange(len(images), device=images.device) if index is None else index
-    with evaluating(method):
+    with frozen(method):  # type: ignore[arg-type]  # a module, of which `Pairs` says no more than is read here
         batch = Batch(images, place)
         picture = resized(images, method.decoder_size, images.device)
         features = method.encoder(picture)
@@ -150,25 +151,13 @@ def remember(method: Pairs, images: Images) -> None:
         images: as many of them as the bank holds, from the first.
     """
     method.pictures = images
-    with evaluating(method):
+    with frozen(method):  # type: ignore[arg-type]  # a module, of which `Pairs` says no more than is read here
         for batch in images.batches(BLOCK):
             picture = resized(batch.images, method.decoder_size, batch.images.device)
             if method.bank is not None:
                 method.bank.store(method.encoder(picture), batch.index)
             if isinstance(method.base, MoCo):
                 method.base.queue.write(method.base.keys(picture))
-
-
-@contextmanager
-def evaluating(module: Pairs) -> Iterator[None]:
-    """Evaluation mode inside; every submodule's own mode again after."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @contextmanager
