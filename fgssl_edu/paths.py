@@ -21,7 +21,7 @@ NOTEBOOK_NAME = re.compile(r"(\d\d)_([a-z0-9-]+)\.ipynb")
 # Floors 0 to 4: everything that can change a computed result. What only shows it (figures, panels) is left out.
 COMPUTING = (
     *("config.py", "paths.py", "records.py", "draws.py", "distributed.py", "recipe.py"),
-    *("views", "nets", "losses.py", "losses", "gradcam.py", "data"),
+    *("views", "nets", "losses", "gradcam.py", "data"),
     *("methods", "coreset", "train.py", "checkpoints.py", "evaluate", "explain"),
 )
 

@@ -62,7 +62,7 @@ def test_code_hash_follows_what_computes_and_not_what_shows(tmp_path: Path, monk
     package = tmp_path / "package"
     (package / "methods").mkdir(parents=True)
     (package / "figures").mkdir()
-    (package / "losses.py").write_text("a")
+    (package / "config.py").write_text("a")
     (package / "methods" / "moco.py").write_text("b")
     (package / "figures" / "bars.py").write_text("c")
     monkeypatch.setattr(paths, "PACKAGE", package)
@@ -72,7 +72,7 @@ def test_code_hash_follows_what_computes_and_not_what_shows(tmp_path: Path, monk
     assert compute() == first
     (package / "methods" / "moco.py").write_text("changed")
     assert compute() != first
-    shutil.move(package / "losses.py", package / "gradcam.py")  # the same content under another name
+    shutil.move(package / "config.py", package / "gradcam.py")  # the same content under another name
     assert len({compute(), first}) == 2
 
 

@@ -8,7 +8,8 @@ parameters and buffers, so that a killed run goes on where it was. A method sees
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.augment import Augment
 from fgssl_edu.views.presets import VIEWS, ViewPreset
 
+Presets: TypeAlias = Mapping[str, Mapping[str, tuple[object, str]]]  # preset -> field -> value, source
 HEAD_SEED = 1 << 31  # added to a method's seed, so that heads do not repeat the random numbers of the encoder
 
 
@@ -31,7 +33,10 @@ class Method(nn.Module):
         encoder: what is trained.
         seed: of every draw.
         chance: loss in nats of a network that knows nothing; None where no such value exists or is known yet.
+        presets: published settings by name, each field with its value and the source of that value.
     """
+
+    presets: ClassVar[Presets] = {}
 
     encoder: Encoder
     seed: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 from torch import Tensor, nn
 
@@ -21,7 +22,6 @@ from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm", "arm_named", "build_arm", "load"]
 SWAP_BACKGROUNDS = 512  # backgrounds that the oracle view draws from
-QUEUED = ("moco", "rationale", "pairs")  # methods with MoCo's queue
 
 
 def arm_named(slug: str, name: str) -> Arm:
@@ -79,29 +79,31 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
     """
     if arm.method is None or arm.method not in METHODS:
         raise ValueError(f"method={arm.method!r}: choose one of {', '.join(METHODS)}")
-    fields: dict[str, object] = {"views": view_preset(arm, settings), "size": settings.crop_size, "seed": settings.seed}
+    fields = own_fields(arm.method, settings) | {"views": view_preset(arm, settings), "size": settings.crop_size}
     if arm.labels != "none":
         labels = images.labels if arm.labels == "species" else images.coarse
         if labels is None or int(labels.max()) < 1:
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no {arm.labels} labels")
         fields |= {"labels": labels, "classes": int(labels.max()) + 1}
-    elif arm.method != "simsiam":
-        fields["temperature"] = settings.temperature
-    if arm.method in QUEUED:
-        fields |= {"queue": settings.queue, "ema": settings.ema}
-        if settings.init == "birds":
-            fields["head"] = shipped_head()
+    if "queue" in fields and settings.init == "birds":  # MoCo trained it
+        fields["head"] = shipped_head()
     if arm.swap:
         if images.foreground is None or images.parts is None:  # a box is no mask to cut a bird out by
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no true masks; use dataset='birds'")
         pictures = birds.backgrounds(SWAP_BACKGROUNDS, size=images.size, seed=settings.seed)
         fields["swap"] = BackgroundSwap(images.foreground, pictures)
     if arm.method == "rationale":
-        fields |= {"kernels": settings.kernels, "target": settings.target}
         fields["truth"] = true_map(str(arm.fields.get("target", settings.target)), images)
     if arm.method == "pairs":
         fields |= pair_fields(str(arm.fields.get("decoder", settings.decoder)), settings, images)
     return build(arm.method, untrained(settings), None, **{**fields, **arm.fields})
+
+
+def own_fields(method: str, settings: config.Settings) -> dict[str, object]:
+    """The settings that a method's constructor takes under their own names."""
+    taken = inspect.signature(METHODS[method]).parameters
+    names = [field.name for field in dataclasses.fields(settings) if field.name in taken]
+    return {name: getattr(settings, name) for name in names if name != "encoder"}
 
 
 def shipped_head() -> nn.Module:
@@ -124,15 +126,13 @@ def true_map(target: str, images: ImageSet) -> Tensor | None:
 
 def pair_fields(decoder: str, settings: config.Settings, images: ImageSet) -> dict[str, object]:
     """What synthesised pairs take from the settings: noise, threshold, and what draws the pictures."""
-    names = ("decoder", "sigma_cam", "sigma_var", "threshold")
-    fields: dict[str, object] = {name: getattr(settings, name) for name in names}
-    fields["decoder_size"] = settings.eval_size
+    fields: dict[str, object] = {"decoder_size": settings.eval_size}
     if decoder == "renderer":
         if not isinstance(images.factors, birds.Factors):
             raise ValueError(f"decoder='renderer': the data set {images.name!r} was not rendered; use dataset='birds'")
         fields["factors"] = images.factors
     if decoder == "learned" and settings.init == "birds" and settings.eval_size == weights.DECODER_SIZE:
         fields["decoder_start"] = weights.decoder_state()
-    elif decoder == "learned":
-        fields["decoder_steps"] = settings.decoder_steps
+    if decoder != "learned" or "decoder_start" in fields:
+        fields["decoder_steps"] = 0
     return fields

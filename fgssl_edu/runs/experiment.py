@@ -30,8 +30,8 @@ from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
-LIVE_ARM = "simclr"  # of the others
+LIVE_ARMS = {"start": "simclr", "contrast": "simclr", "coarse-bias": "simclr"}
+LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
@@ -95,10 +95,11 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
 
 
 def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
-    """`run_arm` on one thread, kept under the cache folder by arm, settings, seed and code: lessons share arms."""
+    """`run_arm` on one thread, kept under the cache folder by arm, its settings and code: lessons share arms."""
     torch.set_num_threads(1)
     code = [paths.code_hash(), *(Path(str(m.__file__)).read_text(encoding="utf-8") for m in (arms, coresets))]
-    parts = [dataclasses.asdict(arm), dataclasses.asdict(settings), seed, torch.__version__, code]
+    what = dataclasses.asdict(arms.arm_settings(arm, settings, seed)) | {"method": "", "scale": ""}  # the arm says it
+    parts = [dataclasses.asdict(arm) | {"longer": 1.0}, what, torch.__version__, code]  # the steps stand in `what`
     key = json.dumps(parts, sort_keys=True)
     kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not kept.exists():
@@ -139,7 +140,7 @@ def reference(
         arms.arm_named(slug, name)
     possible = [name for name, arm in arms.ARMS[slug].items() if settings.dataset == "birds" or not arm.needs_birds]
     names = list(only) or possible
-    live = LIVE_ARMS.get(slug, LIVE_ARM)
+    live = LIVE_ARMS[slug]
     todo = [
         (name, seed)
         for name in names

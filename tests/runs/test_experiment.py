@@ -53,7 +53,7 @@ def test_a_shipped_record_is_whole(name: str):
     assert (set(found) < set(arms.ARMS[slug])) if beside else (list(found) == wanted)
     few = name.endswith(TRIED_ONCE)
     assert all(seeds == list(range(len(seeds))) and len(seeds) >= (1 if few else 3) for seeds in found.values())
-    live = experiment.LIVE_ARMS.get(slug, experiment.LIVE_ARM)
+    live = experiment.LIVE_ARMS[slug]
     assert not own or len(found[live]) >= 5
     assert all(math.isfinite(value) for run in record["runs"] for value in run["metrics"].values())
     assert record["command"].startswith(f"fgssl reference {slug}")

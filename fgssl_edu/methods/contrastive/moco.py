@@ -7,6 +7,7 @@ views, a cosine schedule) are presets of one class.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from fgssl_edu import draws
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import gather, gather_with_gradient
 from fgssl_edu.losses import info_nce, nt_xent
-from fgssl_edu.methods.base import HEAD_SEED, Method, augmentation, check_contrast
+from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, check_contrast
 from fgssl_edu.nets.ema import ema_copy, ema_update
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.heads import projection
@@ -23,9 +24,32 @@ from fgssl_edu.nets.memory import RingBuffer
 from fgssl_edu.nets.norm import split_batch_norms
 from fgssl_edu.views.presets import ViewPreset
 
+V1, V2 = "arXiv 1911.05722, section 3.3 and table 1", "arXiv 2003.04297, table 1 and released code"
+
 
 class MoCo(Method):
     """Contrast against a queue, so that the number of negatives does not depend on the batch."""
+
+    presets: ClassVar[Presets] = {
+        "v1": {
+            "views": ("moco_v1", V1),
+            "size": (224, V1),
+            "temperature": (0.07, V1),
+            "queue": (65536, V1),
+            "ema": (0.999, V1),
+            "head": ("linear", V1),
+            "out": (128, V1),
+        },
+        "v2": {
+            "views": ("moco_v2", V2),
+            "size": (224, V2),
+            "temperature": (0.2, V2),
+            "queue": (65536, V2),
+            "ema": (0.999, V2),
+            "head": ("mlp", V2),
+            "out": (128, V2),
+        },
+    }
 
     def __init__(
         self,

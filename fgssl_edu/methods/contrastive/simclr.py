@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -10,16 +11,28 @@ from torch.optim import Optimizer
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import gather_with_gradient
 from fgssl_edu.losses import nt_xent
-from fgssl_edu.methods.base import HEAD_SEED, Method, augmentation, check_contrast
+from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, check_contrast
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.heads import projection
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import ViewPreset
 
+SOURCE, HEAD = "arXiv 2002.05709, section 3 and table 5", "released code: BatchNorm after both layers"
+
 
 class SimCLR(Method):
     """Contrast within the batch; nothing is detached, the head is thrown away after training."""
+
+    presets: ClassVar[Presets] = {
+        "v1": {
+            "views": ("simclr", SOURCE),
+            "size": (224, SOURCE),
+            "temperature": (0.1, SOURCE),
+            "head": ("simclr", HEAD),
+            "out": (128, SOURCE),
+        },
+    }
 
     def __init__(
         self,

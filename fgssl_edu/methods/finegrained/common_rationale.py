@@ -23,6 +23,7 @@ from fgssl_edu.gradcam import gradcam, normalize_map
 from fgssl_edu.losses import info_nce
 from fgssl_edu.methods.base import HEAD_SEED
 from fgssl_edu.methods.contrastive.moco import MoCo
+from fgssl_edu.methods.finegrained.presets import RATIONALE
 from fgssl_edu.methods.finegrained.rationale_branch import AttentionPooled, Branch, misfit, normalized, target_entropy
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.modes import frozen
@@ -38,6 +39,7 @@ ALIGNMENTS = ("kl", "mse", "cosine")
 class CommonRationale(MoCo):
     """MoCo with a branch that is fitted to where its loss lives, and pools by it when scored."""
 
+    presets = RATIONALE
     truth: Tensor | None
 
     def __init__(

@@ -26,6 +26,7 @@ from fgssl_edu.methods.finegrained.decoding import fit_decoder, reconstruction_l
 from fgssl_edu.methods.finegrained.pair_sources import REDRAWN, FeatureBank, fingerprint, nearest, redraw
 from fgssl_edu.methods.finegrained.pairs_shown import Perturbed, perturb
 from fgssl_edu.methods.finegrained.perturbation import Perturbation, disturbed, low_spread, noise_scale, spread_of
+from fgssl_edu.methods.finegrained.presets import PAIRS
 from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.nets.decoders import Decoder
 from fgssl_edu.nets.encoders import Encoder
@@ -42,6 +43,8 @@ SAMPLE = 2048  # pictures from which the loss of a decoder that knows nothing is
 
 class SynthesizedPairs(Method):
     """L = L_C + alpha L_R + nu L_Cp: the base method's loss, the decoder's, and that of the synthesised pairs."""
+
+    presets = PAIRS
 
     def __init__(
         self,

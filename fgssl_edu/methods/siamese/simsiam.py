@@ -6,6 +6,8 @@ predictor, all embeddings become one: the loss reaches its floor of -1 and the f
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,10 +16,12 @@ from torch.optim import Optimizer
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import full_precision
 from fgssl_edu.losses import negative_cosine
-from fgssl_edu.methods.base import HEAD_SEED, Method, augmentation, optimizer
+from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, optimizer
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.presets import ViewPreset
+
+SOURCE = "arXiv 2011.10566, section 3 and appendix A"
 
 
 def projector(dim: int, hidden: int, out: int, batch_norm: bool = True) -> nn.Module:
@@ -42,6 +46,15 @@ def bottleneck(out: int, hidden: int, batch_norm: bool = True) -> nn.Module:
 class SimSiam(Method):
     """Each view's prediction meets the other view's embedding; the predictor's learning rate stays constant."""
 
+    presets: ClassVar[Presets] = {
+        "v1": {
+            "views": ("moco_v2", SOURCE),
+            "size": (224, SOURCE),
+            "hidden": (2048, SOURCE),
+            "out": (2048, SOURCE),
+            "predictor_hidden": (512, SOURCE),
+        },
+    }
     chance = 0.0  # unrelated directions; -1 is agreement, and collapse too: watch the embeddings' spread
 
     def __init__(

@@ -1,9 +1,4 @@
-"""Objectives as pure functions, one equation each: tensors in, a scalar out.
-
-No device, no randomness, no communication, and nothing is detached here: which tensor is a constant is part of a
-method, and the method writes `.detach()` in plain sight. On several ranks the method gathers first and passes the
-joined batches. Papers: SimCLR (arXiv 2002.05709, eq. 1), MoCo (1911.05722, eq. 1), SimSiam (2011.10566, eq. 1).
-"""
+"""Contrast: SimCLR (arXiv 2002.05709, eq. 1), MoCo (1911.05722, eq. 1); agreement: SimSiam (2011.10566, eq. 1)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,10 @@
+"""Objectives as pure functions, one equation each: tensors in, a scalar out; one file a family.
+
+No device, no randomness, no communication, and nothing is detached here: which tensor is a constant is part of a
+method, and the method writes `.detach()` in plain sight. On several ranks the method gathers first and passes the
+joined batches.
+"""
+
+from fgssl_edu.losses.contrastive import info_nce, negative_cosine, nt_xent
+
+__all__ = ["info_nce", "negative_cosine", "nt_xent"]
