@@ -114,10 +114,10 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels or coreset.")],
+    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels, coreset or methods.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure speed on this machine: train, birds, panels, coreset."""
+    """Measure speed here: train, birds, panels, coreset, methods."""
     from fgssl_edu import bench as benches
 
     benches.main(name, as_json)

@@ -62,7 +62,13 @@ SCALES: dict[str, dict[str, Value]] = {
 # What differs from the scale. The first four lessons share their settings, and so their common arms and trainings.
 LESSONS: dict[str, dict[str, dict[str, Value]]] = {
     "start": {"ci": {}, "lecture": {}, "full": {"method": "simclr"}},  # MoCo is the next lesson's
+    "rotation": {
+        "ci": {"method": "rotation"},
+        "lecture": {"method": "rotation", "steps": 380},  # of 64 pictures, each at four angles
+        "full": {"method": "rotation", "init": "random"},  # 1803.07728: from scratch
+    },
     "contrast": {"ci": {}, "lecture": {}, "full": {}},
+    # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
     "common-rationale": {
         "ci": {"method": "lcr"},

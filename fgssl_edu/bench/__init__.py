@@ -16,7 +16,7 @@ def main(name: str, as_json: bool = False) -> None:
     """Run one bench and print it; at scale ci in seconds, to see that it runs, with numbers that say nothing.
 
     Args:
-        name: train, birds, panels or coreset.
+        name: train, birds, panels, coreset or methods.
         as_json: print one JSON object and nothing after it: `ratios`, those of the course's own setting; `tables`, of
             every setting with its ratios, rates, rounds and bars; `scale` and `environment`.
     """
@@ -74,5 +74,11 @@ def _coreset(scale: str) -> dict[str, object]:
     return coreset.run(scale)
 
 
+def _methods(scale: str) -> dict[str, object]:
+    from fgssl_edu.bench import methods
+
+    return methods.run(scale)
+
+
 UNITS = ("images_per_second", "milliseconds", "megabytes")
-BENCHES = {"train": _train, "birds": _birds, "panels": _panels, "coreset": _coreset}
+BENCHES = {"train": _train, "birds": _birds, "panels": _panels, "coreset": _coreset, "methods": _methods}

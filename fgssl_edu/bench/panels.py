@@ -19,6 +19,7 @@ from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.pairs_shown import remember
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
 from fgssl_edu.panels.coreset_budget import BUDGETS, KS, TAUS, CoresetBudget
@@ -27,6 +28,7 @@ from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
 from fgssl_edu.panels.perturbation import PerturbationStrength
 from fgssl_edu.panels.rationale import RationaleMaps
+from fgssl_edu.panels.rotation import EXACT, LIT, MISSED, STEP, RotationQuestion
 
 MOVES = {"ci": 2, "lecture": 40}
 IMAGES = {"ci": 48, "lecture": 480}  # of training and of test
@@ -36,6 +38,7 @@ PREPARED_MS = {"coreset": 2500.0}  # the first picture, after k-means and select
 EVAL_SIZE = 40  # px, as the lessons have it at scale lecture
 TARGET, HEAP = 480, 6000  # pictures of X and of the open set, the lesson's own at lecture: times grow with them
 SHARE_RELEVANT = 0.12  # of the heap
+PROTOTYPES = 256  # of the clusters that are browsed
 Moves: TypeAlias = Iterable[Mapping[str, object]]
 Contestant: TypeAlias = tuple[Callable[[], Panel], dict[str, Moves], float]
 
@@ -83,6 +86,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
             NETWORKS_MS,
         ),
         "rationale": rationale(splits, moves),
+        "rotation": rotation(splits, moves),
         "perturbation": perturbation(splits, encoders, moves),
         "coreset": coreset_budget(splits, moves),
     }
@@ -98,6 +102,22 @@ def rationale(splits: Splits, moves: int) -> Contestant:
         {
             "picture": [{"picture": i} for i in range(1, moves + 1)],
             "kernel": [{"picture": moves + 1 + i // 20, "kernel": 1 + i % 20} for i in range(moves)],
+        },
+        NETWORKS_MS,
+    )
+
+
+def rotation(splits: Splits, moves: int) -> Contestant:
+    """Two untrained rotation networks, one with the lesson's head."""
+    methods = {
+        f"{head} head": Rotation(build_encoder("resnet10", seed=seed), head=head, seed=seed)
+        for seed, head in enumerate(("conv", "linear"))
+    }
+    return (
+        lambda: RotationQuestion(methods, splits, EVAL_SIZE),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "angle": states(moves, how=[EXACT, MISSED, LIT], picture=[0], angle=range(STEP, 360, STEP)),
         },
         NETWORKS_MS,
     )

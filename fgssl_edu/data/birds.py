@@ -17,7 +17,7 @@ from torch import Tensor
 from fgssl_edu.data.birds_background import paint_background
 from fgssl_edu.data.birds_canvas import Frame
 from fgssl_edu.data.birds_factors import BACKGROUNDS, Factors, Knobs, sample
-from fgssl_edu.data.birds_render import MAX_SIZE, MIN_SIZE, Rendered, develop, render
+from fgssl_edu.data.birds_render import MAX_SIZE, MIN_SIZE, Rendered, develop, render, without_birds
 from fgssl_edu.data.birds_world import ATTRIBUTE_PART, ATTRIBUTES, PART_NAMES, World
 from fgssl_edu.data.image_set import ImageSet
 from fgssl_edu.draws import uniform
@@ -36,6 +36,7 @@ __all__ = [
     "bird_set",
     "render",
     "sample",
+    "without_birds",
 ]
 SPLITS = {"train": 0, "test": 1 << 32}  # added to the seed: no seed below 2^32 shares a bird with the other split
 CHUNK = 64  # birds a thread draws at a time

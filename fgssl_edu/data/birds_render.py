@@ -124,6 +124,12 @@ def _render_block(factors: Factors, size: int) -> Rendered:
     return Rendered(*(mirror(maps, factors.mirrored) for maps in (images, canvas.parts, foreground)))
 
 
+def without_birds(factors: Factors, size: int = 64) -> Tensor:
+    """What `render` draws of the same factors, but for the birds themselves, (B, 3, size, size) uint8."""
+    with torch.no_grad():
+        return mirror(develop(paint_background(factors, Frame(factors, size)), factors), factors.mirrored)
+
+
 def develop(picture: Tensor, factors: Factors) -> Tensor:
     """Light, contrast and sensor noise: (B, 3, S, S) float to uint8."""
     bend = factors.contrast[:, None]

@@ -9,6 +9,7 @@ from fgssl_edu.exercises.first_lessons import (
     check_knn,
     check_nt_xent,
 )
+from fgssl_edu.exercises.rotation import check_turns, check_upright
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
@@ -27,4 +28,6 @@ __all__ = [
     "check_low_variance_mask",
     "check_nt_xent",
     "check_round",
+    "check_turns",
+    "check_upright",
 ]

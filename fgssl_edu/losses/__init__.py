@@ -7,4 +7,8 @@ joined batches.
 
 from fgssl_edu.losses.contrastive import info_nce, negative_cosine, nt_xent
 
-__all__ = ["info_nce", "negative_cosine", "nt_xent"]
+__all__ = [
+    "info_nce",
+    "negative_cosine",
+    "nt_xent",
+]

@@ -13,6 +13,7 @@ from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
@@ -24,6 +25,7 @@ METHODS: dict[str, type[Method]] = {
     "rationale": CommonRationale,
     "pairs": SynthesizedPairs,
     "supervised": Supervised,
+    "rotation": Rotation,
 }
 
 PRESETS = {name: method.presets for name, method in METHODS.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fgssl_edu.nets.encoders import IMAGENET_MEAN, IMAGENET_STD, seeded
+from fgssl_edu.nets.encoder import IMAGENET_MEAN, IMAGENET_STD
+from fgssl_edu.nets.encoders import seeded
 
 # Channels at each resolution, coarse to fine, by how often the first map (4 to 7 px a side) is doubled.
 WIDTHS = {

@@ -39,6 +39,15 @@ def slider(label: str, value: float, low: float, high: float, step: float) -> wi
     return kind(value=value, min=low, max=high, step=step, description=label, style=look, layout=layout)
 
 
+def steps(label: str, options: Sequence[tuple[str, float]], value: float) -> widgets.SelectionSlider:
+    """A labelled slider over given values, each (words, value)."""
+    width = f"{LETTER * (len(label) + max(len(words) for words, _ in options)) + 210}px"
+    style = {"description_width": "initial"}
+    return widgets.SelectionSlider(
+        options=list(options), value=value, description=label, style=style, layout=_layout(width)
+    )
+
+
 def choice(label: str, options: Sequence[object], value: object | None = None) -> widgets.Dropdown:
     """A labelled drop-down list; the first option is chosen unless told."""
     words = [str(option[0]) if isinstance(option, tuple) else str(option) for option in options]

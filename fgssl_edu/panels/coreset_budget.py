@@ -19,7 +19,7 @@ from torch import Tensor
 from fgssl_edu.data.open_set import OpenSet
 from fgssl_edu.explain.maps import pca_map
 from fgssl_edu.panels.canvas import BLUE, GREEN, INK, MARGIN, QUIET, RED, SMALL, TITLE, Canvas, font, tile
-from fgssl_edu.panels.controls import choice, slider
+from fgssl_edu.panels.controls import choice, slider, steps
 from fgssl_edu.panels.coreset_orders import FACILITY, METHODS, ORACLE, PAGE, RANDOM, SIMCORE, Order, Orders
 from fgssl_edu.panels.panel import Panel
 from fgssl_edu.panels.plots import Box, circle, curve, dashes, dotted, frame, mark, on_map
@@ -94,13 +94,13 @@ class CoresetBudget(Panel):
         taus = [("off", 0.0), *((f"{tau:g}", tau) for tau in TAUS[1:])]
         first = {
             "method": choice("Method", METHODS),
-            "k": _steps("Centroids k", [(str(k), k) for k in ks], 100 if 100 in ks else ks[-1]),
+            "k": steps("Centroids k", [(str(k), k) for k in ks], 100 if 100 in ks else ks[-1]),
         }
         second = {
-            "budget": _steps(
+            "budget": steps(
                 "Budget p, share of the open set", [(f"{100 * share:g} %", share) for share in BUDGETS], 0.1
             ),
-            "tau": _steps("Stop below tau", taus, 0.0),
+            "tau": steps("Stop below tau", taus, 0.0),
         }
         self.round = slider("Show picks from round", 1, 1, 1, 1)
         for control in (*first.values(), *second.values()):
@@ -252,14 +252,6 @@ class CoresetBudget(Panel):
             canvas.put(tile(self.pool.images.images[position], TILE), x, y, frame=GREEN if good else RED, thick=4)
             mark = "✓" if good else "✗"
             canvas.write(f"{mark} {number}" if len(order.values) else mark, x, y + TILE + 5, SMALL)
-
-
-def _steps(label: str, options: list[tuple[str, float]], value: float) -> widgets.SelectionSlider:
-    """A labelled slider over given values."""
-    width = f"{9 * len(label) + 210 + 9 * max(len(words) for words, _ in options)}px"
-    layout = widgets.Layout(width=width, height="34px", margin="2px 22px 2px 0")
-    style = {"description_width": "initial"}
-    return widgets.SelectionSlider(options=options, value=value, description=label, style=style, layout=layout)
 
 
 def _drawn(target: Tensor, pool: Tensor) -> tuple[NDArray[np.float64], Image.Image]:

@@ -33,8 +33,9 @@ def arm_named(slug: str, name: str) -> Arm:
 
 def arm_settings(arm: Arm, settings: config.Settings, seed: int) -> config.Settings:
     """The lesson's settings with what the arm changes."""
-    steps = round(arm.longer * settings.steps)
-    return dataclasses.replace(settings, **{"seed": seed, "steps": steps, **arm.settings})  # type: ignore[arg-type]
+    steps = max(1, round(arm.longer * settings.steps))
+    shorter = {"seed": seed, "steps": steps, "warmup": min(settings.warmup, steps)}
+    return dataclasses.replace(settings, **{**shorter, **arm.settings})  # type: ignore[arg-type]
 
 
 def load(settings: config.Settings) -> catalog.Splits:

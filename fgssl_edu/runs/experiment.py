@@ -23,6 +23,7 @@ from fgssl_edu import config, paths, records
 from fgssl_edu.data.image_set import ImageSet
 from fgssl_edu.evaluate import suite
 from fgssl_edu.evaluate.features import extract
+from fgssl_edu.evaluate.pretext import pretext_accuracy
 from fgssl_edu.methods.base import Method
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.recipe import Recipe
@@ -30,7 +31,7 @@ from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"start": "simclr", "contrast": "simclr", "coarse-bias": "simclr"}
+LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "contrast": "simclr", "coarse-bias": "simclr"}
 LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
@@ -64,14 +65,19 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
         extra, splits, chosen = coresets.training_images(arm.extra, settings)
     else:
         splits = arms.load(settings)
+    begun = time.process_time()
     method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
+    trained = time.process_time() - begun
     encoder = arms.untrained(settings) if method is None else method.evaluated()
     scores = suite.evaluate(encoder, splits, settings)
     metrics = {name: score.value for name, score in scores.items()} | chosen
     if isinstance(method, Supervised):
         metrics[f"{arm.labels}/own_classifier"] = own_accuracy(method, splits.test, arm.labels, settings.eval_size)
+    elif method is not None and history is not None and "accuracy" in history.rows[-1]:
+        metrics["pretext/accuracy"] = pretext_accuracy(method, splits.test.images).value
     if history is not None:
         metrics |= {f"train/{name}": value for name, value in history.rows[-1].items() if name not in NOT_LEARNED}
+        metrics |= {"cost/images": float(history.images), "cost/cpu_seconds": trained}
     steps, losses = ([], []) if history is None else history.column("loss")
     return {
         "title": arm.title,

@@ -210,7 +210,7 @@ def check_names(slug: str, settings: config.Settings) -> None:
         encoder that has none.
     """
     from fgssl_edu.data.catalog import CATALOG
-    from fgssl_edu.nets.encoders import ENCODERS, SMALL
+    from fgssl_edu.nets.encoders import ENCODERS, TORCHVISION
     from fgssl_edu.views.presets import VIEWS
 
     encoders = dict.fromkeys(ENCODERS)
@@ -224,8 +224,8 @@ def check_names(slug: str, settings: config.Settings) -> None:
         value = getattr(settings, name)
         if value not in table and not (name == "dataset" and value.startswith(FOLDER)):
             raise ValueError(f"{name}={value!r}{config.suggestion(value, table)} should be one of {', '.join(table)}")
-    if settings.init == "imagenet" and settings.encoder in SMALL:
-        larger = ", ".join(name for name in ENCODERS if name not in SMALL)
+    if settings.init == "imagenet" and settings.encoder not in TORCHVISION:
+        larger = ", ".join(TORCHVISION)
         raise ValueError(
             f"init='imagenet': there are no such weights for encoder={settings.encoder!r}, only for {larger}; "
             "leave init out, or use scale='full'"

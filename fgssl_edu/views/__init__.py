@@ -24,6 +24,7 @@ from fgssl_edu.views.color import (
 from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
 from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn, resized
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
+from fgssl_edu.views.turns import lit_from_above, turned
 
 __all__ = [
     "VIEWS",
@@ -47,9 +48,11 @@ __all__ = [
     "gaussian_blur",
     "gaussian_noise",
     "grayscale",
+    "lit_from_above",
     "quarter_turn",
     "resized",
     "scaled",
     "sobel",
     "solarize",
+    "turned",
 ]

@@ -234,7 +234,8 @@ def fields_of(name: str, count: int = COUNT) -> dict[str, object]:
 
 def make(name: str, dropout: float = 0.0) -> Method:
     if name in METHODS:
-        return build(name, build_encoder("resnet10", norm="group", seed=0), **fields_of(name))
+        encoder = build_encoder("resnet10", norm="group", seed=0)
+        return build(name, encoder, **fields_of(name))
     return MaskedTokens(dropout) if name == "MaskedTokens" else SIX[name]()
 
 

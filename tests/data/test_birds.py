@@ -234,6 +234,14 @@ def test_correlation_ties_the_background_to_the_species() -> None:
     assert abs((half == labels % 6).float().mean() - (0.5 + 0.5 / 6)) < 0.04
 
 
+def test_a_scene_without_its_bird_is_the_picture_where_no_bird_covers_it() -> None:
+    factors = birds.sample(birds.World.make(), torch.arange(8), torch.arange(8), 0, birds.Knobs())
+    with_bird, scene = birds.render(factors, 48), birds.without_birds(factors, 48)
+    bare = (with_bird.foreground == 0)[:, None].expand_as(scene)
+    assert torch.equal(scene[bare], with_bird.images[bare])
+    assert (scene != with_bird.images)[~bare].float().mean() > 0.8
+
+
 def test_backgrounds_are_empty_and_various() -> None:
     pictures = birds.backgrounds(48, size=32, seed=2)
     assert pictures.shape == (48, 3, 32, 32)

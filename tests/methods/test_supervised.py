@@ -14,7 +14,7 @@ from fgssl_edu.methods import METHODS, PRESETS, build
 from fgssl_edu.nets import build_encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.train import pretrain
-from fgssl_edu.views.presets import VIEWS, scaled
+from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 
 SIDE = 24
 LABELS = torch.tensor([2, 0, 1, 1, 0, 2, 0, 1])
@@ -78,7 +78,7 @@ def test_presets_name_fields_of_their_method_and_say_where_values_are_from(name:
     known = inspect.signature(METHODS[name]).parameters
     for field, (value, source) in PRESETS[name][preset].items():
         assert field in known and source
-        assert field != "views" or value in VIEWS
+        assert field != "views" or isinstance(value, ViewPreset) or value in VIEWS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fgssl_edu.nets.decoders import Decoder
-from fgssl_edu.nets.encoders import IMAGENET_MEAN
+from fgssl_edu.nets.encoder import IMAGENET_MEAN
 
 
 @pytest.mark.parametrize("size", [32, 40, 48, 64, 224])

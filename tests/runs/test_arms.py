@@ -14,7 +14,7 @@ from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.runs import arms, experiment
 
 ALL = [(slug, name) for slug, table in arms.ARMS.items() for name in table]
-TINY = {"scale": "ci", "steps": 1, "batch": 16, "train_images": 96, "test_images": 48, "image_size": 32, "queue": 32}
+TINY = {"scale": "ci", "steps": 1, "batch": 16, "train_images": 144, "test_images": 48, "image_size": 32, "queue": 32}
 
 
 def tiny(slug: str) -> config.Settings:

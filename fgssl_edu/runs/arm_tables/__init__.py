@@ -9,6 +9,7 @@ from __future__ import annotations
 from fgssl_edu.runs.arm_tables.arm import GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 from fgssl_edu.runs.arm_tables.finegrained import FINEGRAINED
 from fgssl_edu.runs.arm_tables.foundations import FOUNDATIONS
+from fgssl_edu.runs.arm_tables.pretext import PRETEXT
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm"]
-ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **FINEGRAINED}
+ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **PRETEXT, **FINEGRAINED}

@@ -1,0 +1,1 @@
+"""Pretext tasks: a question about a picture that the picture itself answers."""

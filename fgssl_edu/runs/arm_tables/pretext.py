@@ -1,0 +1,42 @@
+"""Arms of `rotation`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from fgssl_edu.runs.arm_tables.arm import RANDOM, SIMCLR, SUPERVISED, Arm
+
+NO_COLOUR = {"jitter": 0.0, "gray": 0.0}  # RotNet's code crops and mirrors pictures and leaves their colours
+TURNED = 256  # pictures a step, with all their turns: as many as SimCLR has views, so that a step costs about as much
+
+
+def rotation_arm(
+    title: str,
+    turns: int = 4,
+    longer: float = 1.0,
+    views: Mapping[str, object] = NO_COLOUR,
+    **fields: object,
+) -> Arm:
+    """RotNet, on so many images a step that their turns are `TURNED` pictures."""
+    settings, fields = {"batch": TURNED // turns}, {"head": "conv", **fields}
+    return Arm(title=title, method="rotation", longer=longer, views=views, fields=fields, settings=settings)
+
+
+ROTATION_STEPS = 380  # what the CPU of 400 SimCLR steps buys (measured); `longer` where it buys another number
+ROTATION: dict[str, Arm] = {
+    "random": RANDOM,
+    "supervised": dataclasses.replace(SUPERVISED, longer=400 / ROTATION_STEPS),
+    "simclr": dataclasses.replace(SIMCLR, longer=400 / ROTATION_STEPS),
+    "rotation": rotation_arm("rotation by 0, 90, 180, 270"),
+    "rotation_2": rotation_arm("by 0 and 180", turns=2, angles=(0, 180)),
+    "rotation_8": rotation_arm("by 8 angles, the odd ones interpolated", turns=8, angles=tuple(range(0, 360, 45))),
+    "colour": rotation_arm("rotation, colours jittered", longer=0.97, views={}),
+    "offset": rotation_arm("turned about a point half a pixel off (shortcut)", offset=0.5),
+    "light": rotation_arm("light from above (shortcut)", light=0.2),
+}
+
+
+PRETEXT: dict[str, dict[str, Arm]] = {
+    "rotation": ROTATION,
+}
