@@ -63,6 +63,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "budget": (1e-6, 1.0),
     "centroids": (1, 10**6),
     "tau": (1e-3, 1.0),
+    "permutations": (2, 362880),
+    "gap": (0, 64),
 }
 
 
@@ -116,6 +118,8 @@ class Settings:
     budget: float = 0.12  # share of the open set that is chosen
     centroids: int = 100  # k, means of X that choose; 1 sees only the average picture
     tau: float = 0.95  # choosing stops where a round falls below this share of the first
+    permutations: int = 64  # of a jigsaw's tiles; more are harder to tell by one tile, and cost nothing
+    gap: int = 2  # px between neighbouring tiles; without it edges that go on give the answer away
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

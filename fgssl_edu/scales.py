@@ -67,6 +67,11 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "rotation", "steps": 380},  # of 64 pictures, each at four angles
         "full": {"method": "rotation", "init": "random"},  # 1803.07728: from scratch
     },
+    "jigsaw": {
+        "ci": {"method": "jigsaw"},
+        "lecture": {"method": "jigsaw", "steps": 310},  # the CPU of 400 of SimCLR
+        "full": {"method": "jigsaw", "init": "random", "crop_size": 146, "permutations": 1000},  # tiles of 64 px
+    },
     "contrast": {"ci": {}, "lecture": {}, "full": {}},
     # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},

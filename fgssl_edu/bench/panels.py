@@ -19,6 +19,7 @@ from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.pairs_shown import remember
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
@@ -27,6 +28,7 @@ from fgssl_edu.panels.gradcam_views import GradCAMViews
 from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
 from fgssl_edu.panels.perturbation import PerturbationStrength
+from fgssl_edu.panels.puzzle import WIDEST_GAP, JigsawPuzzle
 from fgssl_edu.panels.rationale import RationaleMaps
 from fgssl_edu.panels.rotation import EXACT, LIT, MISSED, STEP, RotationQuestion
 
@@ -87,6 +89,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         ),
         "rationale": rationale(splits, moves),
         "rotation": rotation(splits, moves),
+        "puzzle": puzzle(splits, moves),
         "perturbation": perturbation(splits, encoders, moves),
         "coreset": coreset_budget(splits, moves),
     }
@@ -118,6 +121,19 @@ def rotation(splits: Splits, moves: int) -> Contestant:
         {
             "picture": [{"picture": i} for i in range(1, moves + 1)],
             "angle": states(moves, how=[EXACT, MISSED, LIT], picture=[0], angle=range(STEP, 360, STEP)),
+        },
+        NETWORKS_MS,
+    )
+
+
+def puzzle(splits: Splits, moves: int) -> Contestant:
+    """An untrained jigsaw with as many orders as the lesson's; a gap that is new measures its accuracies anew."""
+    method = Jigsaw(build_encoder("resnet10", seed=0))
+    return (
+        lambda: JigsawPuzzle({"seed 0": method}, splits),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "gap": states(moves, picture=[moves + 1], per_tile_norm=[False, True], gap=[0, *range(3, WIDEST_GAP + 1)]),
         },
         NETWORKS_MS,
     )

@@ -9,6 +9,7 @@ from fgssl_edu.exercises.first_lessons import (
     check_knn,
     check_nt_xent,
 )
+from fgssl_edu.exercises.jigsaw import check_farthest_order, check_tile_norm
 from fgssl_edu.exercises.rotation import check_turns, check_upright
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
@@ -20,6 +21,7 @@ __all__ = [
     "check_branch_map",
     "check_edit_score",
     "check_facility_value",
+    "check_farthest_order",
     "check_gradcam",
     "check_gradcam_noise",
     "check_info_nce",
@@ -28,6 +30,7 @@ __all__ = [
     "check_low_variance_mask",
     "check_nt_xent",
     "check_round",
+    "check_tile_norm",
     "check_turns",
     "check_upright",
 ]

@@ -13,6 +13,8 @@ from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.context import ContextPrediction
+from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.methods.supervised import Supervised
@@ -26,6 +28,8 @@ METHODS: dict[str, type[Method]] = {
     "pairs": SynthesizedPairs,
     "supervised": Supervised,
     "rotation": Rotation,
+    "context": ContextPrediction,
+    "jigsaw": Jigsaw,
 }
 
 PRESETS = {name: method.presets for name, method in METHODS.items()}

@@ -31,8 +31,8 @@ from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "contrast": "simclr", "coarse-bias": "simclr"}
-LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
+LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "contrast": "simclr"}
+LIVE_ARMS |= {"coarse-bias": "simclr", "common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fgssl_edu.views.aberration import aberrate, channel_shifts
 from fgssl_edu.views.augment import (
     Augment,
     crop_boxes,
@@ -23,6 +24,8 @@ from fgssl_edu.views.color import (
 )
 from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
 from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn, resized
+from fgssl_edu.views.patches import Tiling, cut_tiles, drop_colors, normalize_tiles, tile_corners
+from fgssl_edu.views.permutations import permutation_set
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 from fgssl_edu.views.turns import lit_from_above, turned
 
@@ -30,29 +33,37 @@ __all__ = [
     "VIEWS",
     "Augment",
     "BackgroundSwap",
+    "Tiling",
     "ViewPreset",
+    "aberrate",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_hue",
     "adjust_saturation",
     "as_float",
+    "channel_shifts",
     "color_drop",
     "crop_boxes",
     "crop_resize",
+    "cut_tiles",
     "cutout",
     "draw_channel",
     "draw_cutout",
     "draw_noise",
     "draw_quarter_turns",
+    "drop_colors",
     "flip",
     "gaussian_blur",
     "gaussian_noise",
     "grayscale",
     "lit_from_above",
+    "normalize_tiles",
+    "permutation_set",
     "quarter_turn",
     "resized",
     "scaled",
     "sobel",
     "solarize",
+    "tile_corners",
     "turned",
 ]
