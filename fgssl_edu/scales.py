@@ -72,6 +72,11 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "jigsaw", "steps": 310},  # the CPU of 400 of SimCLR
         "full": {"method": "jigsaw", "init": "random", "crop_size": 146, "permutations": 1000},  # tiles of 64 px
     },
+    "colour": {
+        "ci": {"method": "colour"},
+        "lecture": {"method": "colour", "steps": 470},  # the CPU of 400 of SimCLR
+        "full": {"method": "colour", "init": "random"},  # 1603.08511: from scratch
+    },
     "contrast": {"ci": {}, "lecture": {}, "full": {}},
     # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},

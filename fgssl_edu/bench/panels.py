@@ -19,10 +19,12 @@ from fgssl_edu.evaluate.features import extract
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.pairs_shown import remember
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.colorization import Colorization
 from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.augmentation import AugmentationStrength
+from fgssl_edu.panels.colour import PaintedColours
 from fgssl_edu.panels.coreset_budget import BUDGETS, KS, TAUS, CoresetBudget
 from fgssl_edu.panels.gradcam_views import GradCAMViews
 from fgssl_edu.panels.neighbours import NeighbourBrowser
@@ -90,6 +92,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         "rationale": rationale(splits, moves),
         "rotation": rotation(splits, moves),
         "puzzle": puzzle(splits, moves),
+        "colour": colour(splits, moves),
         "perturbation": perturbation(splits, encoders, moves),
         "coreset": coreset_budget(splits, moves),
     }
@@ -135,6 +138,17 @@ def puzzle(splits: Splits, moves: int) -> Contestant:
             "picture": [{"picture": i} for i in range(1, moves + 1)],
             "gap": states(moves, picture=[moves + 1], per_tile_norm=[False, True], gap=[0, *range(3, WIDEST_GAP + 1)]),
         },
+        NETWORKS_MS,
+    )
+
+
+def colour(splits: Splits, moves: int) -> Contestant:
+    """One untrained network of the lesson's 77 bins."""
+    method = Colorization(build_encoder("resnet10", seed=0))
+    temperatures = [{"picture": moves + 1 + i // 20, "temperature": i % 20 / 20} for i in range(moves)]
+    return (
+        lambda: PaintedColours({"seed 0": method}, splits.test, EVAL_SIZE),
+        {"picture": [{"picture": i} for i in range(1, moves + 1)], "temperature": temperatures},
         NETWORKS_MS,
     )
 

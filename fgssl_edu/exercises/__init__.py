@@ -1,5 +1,6 @@
 """Exercises that check themselves: `exercises.check_...(answer)` names the first property that an answer lacks."""
 
+from fgssl_edu.exercises.colour import check_annealed_mean, check_soft_code
 from fgssl_edu.exercises.common_rationale import check_branch_map, check_misfit
 from fgssl_edu.exercises.first_lessons import (
     check_average_precision,
@@ -17,6 +18,7 @@ from fgssl_edu.exercises.verdict import Verdict
 
 __all__ = [
     "Verdict",
+    "check_annealed_mean",
     "check_average_precision",
     "check_branch_map",
     "check_edit_score",
@@ -30,6 +32,7 @@ __all__ = [
     "check_low_variance_mask",
     "check_nt_xent",
     "check_round",
+    "check_soft_code",
     "check_tile_norm",
     "check_turns",
     "check_upright",

@@ -5,10 +5,13 @@ method, and the method writes `.detach()` in plain sight. On several ranks the m
 joined batches.
 """
 
+from fgssl_edu.losses.colour import color_distance, soft_cross_entropy
 from fgssl_edu.losses.contrastive import info_nce, negative_cosine, nt_xent
 
 __all__ = [
+    "color_distance",
     "info_nce",
     "negative_cosine",
     "nt_xent",
+    "soft_cross_entropy",
 ]

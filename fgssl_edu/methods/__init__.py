@@ -13,9 +13,11 @@ from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.pretext.colorization import Colorization
 from fgssl_edu.methods.pretext.context import ContextPrediction
 from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
+from fgssl_edu.methods.pretext.split_brain import SplitBrain
 from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
@@ -30,6 +32,8 @@ METHODS: dict[str, type[Method]] = {
     "rotation": Rotation,
     "context": ContextPrediction,
     "jigsaw": Jigsaw,
+    "colorization": Colorization,
+    "split_brain": SplitBrain,
 }
 
 PRESETS = {name: method.presets for name, method in METHODS.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fgssl_edu.nets.ema import cosine_momentum, ema_copy, ema_update
 from fgssl_edu.nets.encoders import ENCODERS, Encoder, build_encoder, seeded
 from fgssl_edu.nets.heads import HEADS, projection
+from fgssl_edu.nets.inputs import LabEncoder, SplitBrainEncoder, seeing
 from fgssl_edu.nets.memory import RingBuffer
 from fgssl_edu.nets.norm import SplitBatchNorm, frozen_statistics, norm_layer, split_batch_norms
 
@@ -12,8 +13,10 @@ __all__ = [
     "ENCODERS",
     "HEADS",
     "Encoder",
+    "LabEncoder",
     "RingBuffer",
     "SplitBatchNorm",
+    "SplitBrainEncoder",
     "build_encoder",
     "cosine_momentum",
     "ema_copy",
@@ -22,5 +25,6 @@ __all__ = [
     "norm_layer",
     "projection",
     "seeded",
+    "seeing",
     "split_batch_norms",
 ]

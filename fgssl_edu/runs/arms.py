@@ -16,6 +16,7 @@ from fgssl_edu.methods.base import Method
 from fgssl_edu.nets import weights
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.nets.heads import projection
+from fgssl_edu.nets.inputs import seeing
 from fgssl_edu.runs.arm_tables import ARMS, GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
@@ -67,9 +68,9 @@ def view_preset(arm: Arm, settings: config.Settings) -> ViewPreset:
     return dataclasses.replace(scaled(VIEWS[settings.views], settings.strength), **arm.views)  # type: ignore[arg-type]
 
 
-def untrained(settings: config.Settings) -> Encoder:
-    """The encoder of the run before any step."""
-    return build_encoder(settings.encoder, init=settings.init, seed=settings.seed)
+def untrained(settings: config.Settings, sees: str = "rgb") -> Encoder:
+    """The encoder of the run before any step; `sees` as an arm has it."""
+    return seeing(build_encoder(settings.encoder, init=settings.init, seed=settings.seed), sees)
 
 
 def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
@@ -97,7 +98,7 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
         fields["truth"] = true_map(str(arm.fields.get("target", settings.target)), images)
     if arm.method == "pairs":
         fields |= pair_fields(str(arm.fields.get("decoder", settings.decoder)), settings, images)
-    return build(arm.method, untrained(settings), None, **{**fields, **arm.fields})
+    return build(arm.method, untrained(settings, arm.sees), None, **{**fields, **arm.fields})
 
 
 def own_fields(method: str, settings: config.Settings) -> dict[str, object]:

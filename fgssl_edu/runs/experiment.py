@@ -31,8 +31,9 @@ from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
 
 # Trained live in a lesson: its band needs more seeds.
-LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "contrast": "simclr"}
-LIVE_ARMS |= {"coarse-bias": "simclr", "common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
+LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "colour": "colour"}
+LIVE_ARMS |= {"contrast": "simclr", "coarse-bias": "simclr", "common-rationale": "lcr", "synthesised-pairs": "pairs"}
+LIVE_ARMS |= {"simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
@@ -68,7 +69,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     begun = time.process_time()
     method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
     trained = time.process_time() - begun
-    encoder = arms.untrained(settings) if method is None else method.evaluated()
+    encoder = arms.untrained(settings, arm.sees) if method is None else method.evaluated()
     scores = suite.evaluate(encoder, splits, settings)
     metrics = {name: score.value for name, score in scores.items()} | chosen
     if isinstance(method, Supervised):

@@ -22,8 +22,10 @@ from fgssl_edu.views.color import (
     grayscale,
     solarize,
 )
+from fgssl_edu.views.color_bins import annealed_mean, gamut_bins, nearest_bin, rarity_weights, soft_code
 from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
 from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn, resized
+from fgssl_edu.views.lab import lab_to_rgb, rgb_to_lab
 from fgssl_edu.views.patches import Tiling, cut_tiles, drop_colors, normalize_tiles, tile_corners
 from fgssl_edu.views.permutations import permutation_set
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
@@ -40,6 +42,7 @@ __all__ = [
     "adjust_contrast",
     "adjust_hue",
     "adjust_saturation",
+    "annealed_mean",
     "as_float",
     "channel_shifts",
     "color_drop",
@@ -53,16 +56,22 @@ __all__ = [
     "draw_quarter_turns",
     "drop_colors",
     "flip",
+    "gamut_bins",
     "gaussian_blur",
     "gaussian_noise",
     "grayscale",
+    "lab_to_rgb",
     "lit_from_above",
+    "nearest_bin",
     "normalize_tiles",
     "permutation_set",
     "quarter_turn",
+    "rarity_weights",
     "resized",
+    "rgb_to_lab",
     "scaled",
     "sobel",
+    "soft_code",
     "solarize",
     "tile_corners",
     "turned",

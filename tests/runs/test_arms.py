@@ -11,6 +11,7 @@ from PIL import Image
 
 from fgssl_edu import config
 from fgssl_edu.methods.contrastive.simclr import SimCLR
+from fgssl_edu.nets.inputs import LabEncoder
 from fgssl_edu.runs import arms, experiment
 
 ALL = [(slug, name) for slug, table in arms.ARMS.items() for name in table]
@@ -46,6 +47,18 @@ def test_the_settings_of_an_arm_reach_its_method():
     settings = arms.arm_settings(arms.ARMS["contrast"]["tau_1"], tiny("contrast"), seed=0)
     method = arms.build_arm(arms.ARMS["contrast"]["tau_1"], settings, arms.load(settings).train)
     assert isinstance(method, SimCLR) and method.temperature == 1.0
+
+
+def test_what_an_arm_sees_is_what_its_encoder_sees_trained_or_not():
+    settings, table = tiny("colour"), arms.ARMS["colour"]
+    for name in ("random_lightness", "supervised_lightness", "simclr_lightness"):
+        arm = table[name]
+        train = arms.load(settings).train
+        encoder = (
+            arms.untrained(settings, arm.sees) if arm.method is None else arms.build_arm(arm, settings, train).encoder
+        )
+        assert isinstance(encoder, LabEncoder) and encoder.channels == (0,)
+    assert arms.untrained(settings).name == settings.encoder
 
 
 def test_arms_that_leave_a_part_of_the_views_out():

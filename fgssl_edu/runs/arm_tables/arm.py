@@ -18,6 +18,7 @@ class Arm:
     longer: float = 1.0  # times the lesson's steps: what another arm's compute would buy
     labels: str = "none"  # "species" or "genus": what a supervised arm is told
     share: float = 1.0  # of the training labels (and images) that a supervised arm gets
+    sees: str = "rgb"  # what its encoder is shown: rgb, lightness, colour or split (nets.inputs)
     swap: bool = False  # true background swap: the oracle view
     extra: str = ""  # what of the open set it trains on beside X, a name in runs.coresets.CHOICES; "" has no X
 

@@ -1,4 +1,4 @@
-"""Arms of `rotation` and `jigsaw`."""
+"""Arms of `rotation`, `jigsaw` and `colour`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,41 @@ ROTATION: dict[str, Arm] = {
 }
 
 
+# Colours are the answer: crops and flips alone, for a jittered colour would be a wrong one
+CROPS = {"jitter": 0.0, "gray": 0.0, "blur": 0.0}
+COLOUR_STEPS = 470
+COLOUR: dict[str, Arm] = {
+    "random": RANDOM,
+    "supervised": dataclasses.replace(SUPERVISED, longer=400 / COLOUR_STEPS),
+    "simclr": dataclasses.replace(SIMCLR, longer=400 / COLOUR_STEPS),
+    "rotation": dataclasses.replace(ROTATION["rotation"], longer=ROTATION_STEPS / COLOUR_STEPS),
+    "colour": Arm(title="colorization", method="colorization", views=CROPS),
+    "colour_no_rebalancing": Arm(
+        title="colorization, rare colours not weighted up",
+        method="colorization",
+        fields={"rebalance": False},
+        views=CROPS,
+    ),
+    "colour_l2": Arm(
+        title="colorization by regression (L2)",
+        method="colorization",
+        fields={"objective": "regression", "rebalance": False},
+        views=CROPS,
+        longer=530 / COLOUR_STEPS,
+    ),
+    "split_brain": Arm(title="split-brain", method="split_brain", views=CROPS, longer=445 / COLOUR_STEPS),
+    "random_lightness": Arm(title="untrained, sees lightness alone", method=None, sees="lightness"),
+    "supervised_lightness": Arm(
+        title="supervised, sees lightness alone",
+        method="supervised",
+        labels="species",
+        sees="lightness",
+        longer=400 / COLOUR_STEPS,
+    ),
+    "simclr_lightness": Arm(title="SimCLR, sees lightness alone", sees="lightness", longer=400 / COLOUR_STEPS),
+}
+
+
 def tiles_arm(title: str, method: str = "jigsaw", longer: float = 1.0, **fields: object) -> Arm:
     """Nine tiles with a gap and jitter; not normalised one by one as in the paper: that takes colour, which is class
     evidence, and makes tiles unlike the whole pictures that an encoder is scored on (measured: `jigsaw_norm`)."""
@@ -65,4 +100,5 @@ JIGSAW: dict[str, Arm] = {
 PRETEXT: dict[str, dict[str, Arm]] = {
     "rotation": ROTATION,
     "jigsaw": JIGSAW,
+    "colour": COLOUR,
 }
