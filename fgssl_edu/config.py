@@ -65,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tau": (1e-3, 1.0),
     "permutations": (2, 362880),
     "gap": (0, 64),
+    "hole": (0.01, 0.9),
 }
 
 
@@ -120,6 +121,7 @@ class Settings:
     tau: float = 0.95  # choosing stops where a round falls below this share of the first
     permutations: int = 64  # of a jigsaw's tiles; more are harder to tell by one tile, and cost nothing
     gap: int = 2  # px between neighbouring tiles; without it edges that go on give the answer away
+    hole: float = 0.25  # share of the picture's area that inpainting cuts out
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

@@ -77,6 +77,11 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "colour", "steps": 470},  # the CPU of 400 of SimCLR
         "full": {"method": "colour", "init": "random"},  # 1603.08511: from scratch
     },
+    "inpainting": {
+        "ci": {"method": "inpainting"},
+        "lecture": {"method": "inpainting", "steps": 480},
+        "full": {"method": "inpainting", "init": "random"},  # 1604.07379: from scratch
+    },
     "contrast": {"ci": {}, "lecture": {}, "full": {}},
     # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},

@@ -20,6 +20,7 @@ from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.pairs_shown import remember
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
 from fgssl_edu.methods.pretext.colorization import Colorization
+from fgssl_edu.methods.pretext.inpainting import Inpainting
 from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.nets.encoders import Encoder, build_encoder
@@ -27,6 +28,7 @@ from fgssl_edu.panels.augmentation import AugmentationStrength
 from fgssl_edu.panels.colour import PaintedColours
 from fgssl_edu.panels.coreset_budget import BUDGETS, KS, TAUS, CoresetBudget
 from fgssl_edu.panels.gradcam_views import GradCAMViews
+from fgssl_edu.panels.hole import FilledHole
 from fgssl_edu.panels.neighbours import NeighbourBrowser
 from fgssl_edu.panels.panel import Panel
 from fgssl_edu.panels.perturbation import PerturbationStrength
@@ -91,6 +93,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         ),
         "rationale": rationale(splits, moves),
         "rotation": rotation(splits, moves),
+        "hole": hole(splits, moves),
         "puzzle": puzzle(splits, moves),
         "colour": colour(splits, moves),
         "perturbation": perturbation(splits, encoders, moves),
@@ -124,6 +127,23 @@ def rotation(splits: Splits, moves: int) -> Contestant:
         {
             "picture": [{"picture": i} for i in range(1, moves + 1)],
             "angle": states(moves, how=[EXACT, MISSED, LIT], picture=[0], angle=range(STEP, 360, STEP)),
+        },
+        NETWORKS_MS,
+    )
+
+
+def hole(splits: Splits, moves: int) -> Contestant:
+    """Two untrained context encoders."""
+    methods = {
+        f"seed {seed}": Inpainting(build_encoder("resnet10", seed=seed), adversarial=0.01 * seed, seed=seed)
+        for seed in (0, 1)
+    }
+    places = [place / 20 for place in range(21)]
+    return (
+        lambda: FilledHole(methods, splits),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "square": states(moves, picture=[0], down=[0.0, 0.25, 0.75], across=places),
         },
         NETWORKS_MS,
     )

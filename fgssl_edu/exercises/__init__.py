@@ -10,6 +10,7 @@ from fgssl_edu.exercises.first_lessons import (
     check_knn,
     check_nt_xent,
 )
+from fgssl_edu.exercises.inpainting import check_band, check_hole_error
 from fgssl_edu.exercises.jigsaw import check_farthest_order, check_tile_norm
 from fgssl_edu.exercises.rotation import check_turns, check_upright
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
@@ -36,4 +37,6 @@ __all__ = [
     "check_tile_norm",
     "check_turns",
     "check_upright",
+    "check_band",
+    "check_hole_error",
 ]

@@ -7,9 +7,13 @@ joined batches.
 
 from fgssl_edu.losses.colour import color_distance, soft_cross_entropy
 from fgssl_edu.losses.contrastive import info_nce, negative_cosine, nt_xent
+from fgssl_edu.losses.pretext import critic_loss, fooling_loss, hole_error
 
 __all__ = [
     "color_distance",
+    "critic_loss",
+    "fooling_loss",
+    "hole_error",
     "info_nce",
     "negative_cosine",
     "nt_xent",

@@ -15,6 +15,7 @@ from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
 from fgssl_edu.methods.pretext.colorization import Colorization
 from fgssl_edu.methods.pretext.context import ContextPrediction
+from fgssl_edu.methods.pretext.inpainting import Inpainting
 from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.methods.pretext.split_brain import SplitBrain
@@ -34,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
     "jigsaw": Jigsaw,
     "colorization": Colorization,
     "split_brain": SplitBrain,
+    "inpainting": Inpainting,
 }
 
 PRESETS = {name: method.presets for name, method in METHODS.items()}
