@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import equal_compute
+
 from fgssl_edu import records
 from fgssl_edu.runs import tables
 
@@ -228,6 +230,10 @@ def render(text: str) -> str:
     """The README with every marked block rendered anew."""
     blocks: dict[str, Callable[[], str]] = {"birds": birds, "photographs": photographs, "speed": speed}
     blocks |= {slug: partial(fine, slug) for slug in FINE}
+    blocks |= {
+        "equal-compute": lambda: table(equal_compute.equal()),
+        "headlines": lambda: table(equal_compute.headlines()),
+    }
     blocks |= {"tries": tries, "fine-photographs": fine_photographs, "coreset": coreset}
     for name, make in blocks.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"

@@ -84,7 +84,7 @@ INPAINTING: dict[str, Arm] = {
     "simclr": dataclasses.replace(SIMCLR, longer=400 / INPAINTING_STEPS),
     "inpainting": inpainting_arm("inpainting, a quarter in the centre"),
     # The paper's .001 is a share beside an error that is 12 times ours
-    "inpainting_adv": inpainting_arm("with a critic", longer=0.72, adversarial=0.01),
+    "inpainting_adv": inpainting_arm("inpainting with a critic", longer=0.72, adversarial=0.01),
     "hole_small": inpainting_arm("a hole of 6 %", hole=0.06),
     "hole_large": inpainting_arm("a hole of 60 %", hole=0.6),
     "random_place": inpainting_arm("a quarter anywhere", place="random"),

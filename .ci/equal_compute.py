@@ -1,0 +1,95 @@
+"""The README's table of all methods at equal compute, and each lesson's headline difference, from the records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fgssl_edu import records
+from fgssl_edu.runs import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "fgssl_edu" / "reference"
+# Record -> arms that stand for a method, and the method's name; all trained for the CPU seconds of 400 SimCLR steps
+ARMS: dict[str, dict[str, str]] = {
+    "rotation": {"random": "", "simclr": "simclr", "supervised": "supervised", "rotation": "rotation"},
+    "jigsaw": {"context": "context", "jigsaw": "jigsaw"},
+    "colour": {"colour": "colorization", "split_brain": "split_brain"},
+    "inpainting": {"inpainting": "inpainting", "inpainting_adv": ""},
+    "no-negatives": {"byol": "byol", "simsiam": "simsiam", "barlow": "barlow", "vicreg": "vicreg"},
+    "clusters": {"sela": "sela", "swav": "swav", "deepcluster": "deepcluster"},
+    "dino": {"dino": "dino"},
+    "masked": {"mae": "mae", "simmim": "simmim"},
+    "coarse-bias--equal-compute": {"moco": "moco"},
+    "common-rationale--equal-compute": {"lcr": "rationale"},
+}
+COLUMNS = {
+    "species/knn": "species kNN",
+    "species/linear": "linear",
+    "species/map": "mAP",
+    "species/nmi": "NMI",
+    "genus/knn": "genus kNN",
+    "genus/linear": "linear",
+    "genus/map": "mAP",
+    "genus/nmi": "NMI",
+    "edit/score": "edit score",
+    "geometry/effective_rank": "rank",
+}
+# Lesson -> arm, what it is compared with, and the metric
+HEADLINES: dict[str, list[tuple[str, str, str]]] = {
+    "rotation": [("rotation", "random", "species/linear"), ("light", "rotation", "species/linear")],
+    "jigsaw": [("jigsaw", "random", "species/linear"), ("jigsaw_open", "jigsaw", "pretext/accuracy")],
+    "jigsaw--near": [("jigsaw_lens", "jigsaw", "genus/linear")],
+    "colour": [("split_brain", "colour", "species/linear"), ("colour_l2", "colour", "species/linear")],
+    "inpainting": [("inpainting", "random", "species/linear"), ("autoencoder", "inpainting", "species/linear")],
+}
+SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
+
+
+def costs() -> dict[str, tuple[str, str]]:
+    """Images a CPU-second and MB of a step by method: the kept output of `fgssl bench methods --json`."""
+    table = json.loads((ROOT / ".ci" / "bench-methods.json").read_text(encoding="utf-8"))["tables"]["methods"]
+    rates, sizes = table["images_per_second"], table["megabytes"]
+    return {name: (f"{rates[name]:,.0f}", f"{sizes[name]:.0f}") for name in rates}
+
+
+def number(values: list[float], metric: str) -> str:
+    """Mean and half the 95 % interval over seeds."""
+    share = metric.split("/")[1] in SHARES
+    digits = 1 if share else 3 if metric == "edit/score" else 0
+    mean, low, _ = records.interval([100 * value if share else value for value in values])
+    return f"{mean:.{digits}f} ± {mean - low:.{digits}f}"
+
+
+def equal() -> list[list[str]]:
+    """One line a method, worst probe first: scores, and what a step costs."""
+    lines, cost = [], costs()
+    for name, arms in ARMS.items():
+        if not (REFERENCE / f"{name}.json").is_file():
+            continue
+        record = records.load_reference(name)
+        for arm, method in arms.items():
+            scores = {metric: tables.values(record, arm, metric) for metric in COLUMNS}
+            shown = [tables.title(record, arm), *(number(values, metric) for metric, values in scores.items())]
+            probe = scores["species/linear"]
+            lines.append((sum(probe) / len(probe), [*shown, *cost.get(method, ("", ""))]))
+    return [
+        ["", *COLUMNS.values(), "img / CPU-s", "MB"],
+        *(line for _, line in sorted(lines, key=lambda each: each[0])),
+    ]
+
+
+def headlines() -> list[list[str]]:
+    """Each lesson's main differences between two arms, paired by seed."""
+    rows = [["lesson", "difference", "in", "points, 95 %"]]
+    for slug, compared in HEADLINES.items():
+        if not (REFERENCE / f"{slug}.json").is_file():
+            continue
+        record = records.load_reference(slug)
+        for arm, base, metric in compared:
+            ours, theirs = (tables.values(record, each, metric) for each in (arm, base))
+            seeds = min(len(ours), len(theirs))
+            mean, low, high = records.interval([100 * (ours[i] - theirs[i]) for i in range(seeds)])
+            words = f"{tables.title(record, arm)} − {tables.title(record, base)}"
+            rows.append([f"`{slug}`", words, metric.replace("/", " "), f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"])
+    return rows
