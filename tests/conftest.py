@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)  # the thread count decides the last bits of a result
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """The thread count decides the last bits of a result, and a test before this one may have changed it."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
