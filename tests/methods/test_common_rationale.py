@@ -82,7 +82,7 @@ def test_the_loss_pulls_features_up_as_much_as_down_if_the_head_has_no_bias(bias
     maps = gradcam(loss * COUNT, seen, "helps", pooled=False, rectify=False)
     share = maps.sum(dim=(1, 2)).abs() / maps.abs().sum(dim=(1, 2))
     if bias:
-        assert share.min() > 1e-3
+        assert share.mean() > 1e-2  # of a single image they may cancel by chance
     else:
         assert share.max() < 1e-5  # float32
         helps, hurts = maps.relu().sum(), (-maps).relu().sum()
