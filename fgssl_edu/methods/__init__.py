@@ -23,12 +23,7 @@ from fgssl_edu.methods.siamese.simsiam import SimSiam
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
 
-METHODS: dict[str, type[Method]] = {
-    "simclr": SimCLR,
-    "moco": MoCo,
-    "simsiam": SimSiam,
-    "rationale": CommonRationale,
-    "pairs": SynthesizedPairs,
+METHODS: dict[str, type[Method]] = {  # in the order of the course
     "supervised": Supervised,
     "rotation": Rotation,
     "context": ContextPrediction,
@@ -36,6 +31,11 @@ METHODS: dict[str, type[Method]] = {
     "colorization": Colorization,
     "split_brain": SplitBrain,
     "inpainting": Inpainting,
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "simsiam": SimSiam,
+    "rationale": CommonRationale,
+    "pairs": SynthesizedPairs,
 }
 
 PRESETS = {name: method.presets for name, method in METHODS.items()}

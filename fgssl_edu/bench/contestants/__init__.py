@@ -1,0 +1,1 @@
+"""What the bench of panels moves, by chapter of the course."""
