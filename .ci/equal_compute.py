@@ -42,6 +42,12 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
     "jigsaw--near": [("jigsaw_lens", "jigsaw", "genus/linear")],
     "colour": [("split_brain", "colour", "species/linear"), ("colour_l2", "colour", "species/linear")],
     "inpainting": [("inpainting", "random", "species/linear"), ("autoencoder", "inpainting", "species/linear")],
+    "no-negatives": [
+        ("vicreg", "simclr", "species/linear"),
+        ("vicreg_no_variance", "vicreg", "species/linear"),
+        ("barlow_no_redundancy", "barlow", "species/linear"),
+        ("byol_no_predictor", "byol", "species/linear"),
+    ],
 }
 SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
 

@@ -21,7 +21,7 @@ from fgssl_edu.scales import LESSONS, SCALES
 # name where they are defined.
 CHOICES: dict[str, tuple[str, ...]] = {
     "scale": ("ci", "lecture", "full"),
-    "optimizer": ("adamw", "sgd"),
+    "optimizer": ("adamw", "sgd", "lars"),
     "init": ("random", "imagenet", "birds"),
     "target": ("gradcam", "foreground", "discriminative", "uniform"),
     "decoder": ("learned", "renderer", "nearest", "identity"),
@@ -80,15 +80,15 @@ class Settings:
     steps: int = 300  # optimiser updates
     batch: int = 128  # images an update, summed over devices; more negatives for SimCLR, and more memory
     lr: float = 2e-3  # peak learning rate; lower it if the loss is NaN or jumps
-    optimizer: str = "adamw"  # adamw for short runs, sgd for the papers' long ones
-    weight_decay: float = 0.05  # sgd wants about 1e-4
-    momentum: float = 0.9  # of sgd
+    optimizer: str = "adamw"  # adamw for short runs; sgd for the papers' long ones, lars where their batch is large
+    weight_decay: float = 0.05  # sgd wants about 1e-4, lars 1e-6
+    momentum: float = 0.9  # of sgd and lars
     warmup: int = 10  # steps over which lr rises from 0; more where the first steps diverge
     temperature: float = 0.2  # divides cosine similarities; smaller attends to the hardest negatives
     strength: float = 1.0  # of the views' colours and crops: 0 none, 1 as the preset, 2 twice
     views: str = "mild"  # a name in fgssl_edu.views.presets.VIEWS
     queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
-    ema: float = 0.99  # of MoCo's key encoder; nearer 1 for longer runs
+    ema: float = 0.99  # of slow copies (MoCo's key encoder, BYOL's target); nearer 1 for longer runs
     encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
     init: str = "random"  # imagenet: weights on disk, resnet18 or resnet50; birds: the shipped start, resnet10
     image_size: int = 64  # px, side of stored images

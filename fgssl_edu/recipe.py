@@ -18,9 +18,9 @@ class Recipe:
     steps: int  # optimiser updates
     batch: int  # images an update, summed over processes and accumulation
     lr: float = 2e-3  # peak learning rate
-    optimizer: str = "adamw"  # or "sgd"
-    momentum: float = 0.9  # of sgd
-    weight_decay: float = 0.05  # of parameters with two or more dimensions; sgd wants about 1e-4
+    optimizer: str = "adamw"  # or "sgd", "lars"
+    momentum: float = 0.9  # of sgd and lars
+    weight_decay: float = 0.05  # of parameters with two or more dimensions; sgd wants 1e-4, lars 1e-6
     warmup: int = 10  # steps
     seed: int = 0  # of the order of images
     precision: str = "auto"  # auto: bf16-mixed on a GPU that is good at it, else 32-true

@@ -84,6 +84,11 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
     },
     "contrast": {"ci": {}, "lecture": {}, "full": {}},
     # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet
+    "no-negatives": {
+        "ci": {"method": "byol"},
+        "lecture": {"method": "byol", "steps": 550},  # the CPU of 400 SimCLR steps
+        "full": {"method": "byol", "ema": 0.996},  # 2006.07733
+    },
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
     "common-rationale": {
         "ci": {"method": "lcr"},

@@ -14,7 +14,7 @@ from fgssl_edu.recipe import Recipe
         ({"steps": 0}, "steps=0 should be a whole number"),
         ({"batch": 8.0}, "batch=8.0 should be a whole number"),
         ({"lr": -1.0}, "lr=-1.0 should be above 0"),
-        ({"optimizer": "adam"}, "optimizer='adam' should be one of adamw, sgd"),
+        ({"optimizer": "adam"}, "optimizer='adam' should be one of adamw, sgd, lars"),
         ({"warmup": 7}, "warmup=7 should be 0 to steps=6"),
         ({"accumulate": 3}, "batch=8 should be a multiple of accumulate x devices x nodes = 3"),
         ({"clip": 0.0}, "clip=0.0 should be above 0"),

@@ -16,6 +16,42 @@ from fgssl_edu.evaluate.geometry import effective_rank, std_ratio
 from fgssl_edu.evaluate.knn import knn
 
 TRAIN_IMAGES, TEST_IMAGES = 512, 256  # looked at each time: half a second
+# Where a number names a collapse. Healthy runs on the rendered birds stay clear of all of them at every step.
+POINT = 0.2  # spread of the embeddings' directions: healthy from .8 when trained, from .3 at the first step
+SHORT = 0.1  # deviation of embeddings whose loss asks for 1: .35 at the first step
+FEATURES = 0.05  # spread of the features' directions: trained from .47, untrained from .1
+LINE = 1.75  # dimensions that share the embeddings' variance: healthy from 2.1; 1 is a line
+PLANE = 5.0  # effective rank of the features: trained from 16, untrained near 50
+USED = 0.03  # usage of prototypes or outputs, a share: one of 64 has .016, by its entropy 0
+SURE, UNSURE = 0.01, 0.99  # entropy of a single target, share of ln K: 0 a single output, 1 all alike
+TOO_LOW = (  # column of a history, limit, kind of collapse; the first that holds is named
+    ("embedding_std", POINT, "collapse to a point"),
+    ("std_ratio", FEATURES, "collapse to a point"),
+    ("deviation", SHORT, "collapse to a point"),
+    ("embedding_rank", LINE, "collapse to a line"),
+    ("effective_rank", PLANE, "collapse to few dimensions"),
+    ("usage", USED, "one output for all images"),
+)
+
+
+def symptom(row: Mapping[str, float]) -> str | None:
+    """The collapse that the numbers of a history's row show, in words with the number that shows it; None if healthy.
+
+    Args:
+        row: some of "embedding_std", "embedding_rank", "deviation" (1 is asked for), "std_ratio", "effective_rank",
+            "usage" (share of the prototypes or outputs that all images together use) and "target_entropy" (of a
+            target, share of ln K); others are not looked at. A target of little entropy is a symptom only where
+            nothing is known of its usage: hard labels that differ between images are sound.
+    """
+    for name, limit, kind in TOO_LOW:
+        if row.get(name, limit) < limit:
+            return f"{kind} ({name.replace('_', ' ')} {row[name]:.2g})"
+    entropy = row.get("target_entropy", SURE)
+    if entropy > UNSURE:
+        return f"the same uniform output for all images (target entropy {entropy:.2g} of ln K)"
+    if entropy < SURE and "usage" not in row:
+        return f"a single sure output (target entropy {entropy:.2g} of ln K)"
+    return None
 
 
 class CollapseMonitor:

@@ -12,12 +12,15 @@ from fgssl_edu.exercises.first_lessons import (
 )
 from fgssl_edu.exercises.inpainting import check_band, check_hole_error
 from fgssl_edu.exercises.jigsaw import check_farthest_order, check_tile_norm
+from fgssl_edu.exercises.no_negatives import check_barlow_twins, check_variance_term
 from fgssl_edu.exercises.rotation import check_turns, check_upright
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
 
 __all__ = [
+    "check_barlow_twins",
+    "check_variance_term",
     "Verdict",
     "check_annealed_mean",
     "check_average_precision",

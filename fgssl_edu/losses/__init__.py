@@ -6,10 +6,17 @@ joined batches.
 """
 
 from fgssl_edu.losses.colour import color_distance, soft_cross_entropy
-from fgssl_edu.losses.contrastive import info_nce, negative_cosine, nt_xent
+from fgssl_edu.losses.contrastive import info_nce, negative_cosine, normalized_mse, nt_xent
 from fgssl_edu.losses.pretext import critic_loss, fooling_loss, hole_error
+from fgssl_edu.losses.redundancy import barlow_twins, covariance_term, cross_correlation, variance_term, vicreg
 
 __all__ = [
+    "barlow_twins",
+    "covariance_term",
+    "cross_correlation",
+    "normalized_mse",
+    "variance_term",
+    "vicreg",
     "color_distance",
     "critic_loss",
     "fooling_loss",

@@ -1,4 +1,4 @@
-"""Contrast: SimCLR (arXiv 2002.05709, eq. 1), MoCo (1911.05722, eq. 1); agreement: SimSiam (2011.10566, eq. 1)."""
+"""Contrast: SimCLR (arXiv 2002.05709, eq. 1), MoCo (1911.05722, eq. 1); agreement: SimSiam (2011.10566), BYOL."""
 
 from __future__ import annotations
 
@@ -82,3 +82,16 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     """
     with full_precision():
         return -(_unit(prediction) * _unit(target)).sum(dim=1).mean()
+
+
+def normalized_mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared distance of paired rows, each brought to length one: 2 - 2 cos (BYOL, 2006.07733, eq. 2).
+
+    Args:
+        prediction: (B, d), of any length.
+        target: (B, d), of any length; the method detaches it.
+
+    Returns:
+        Scalar in [0, 4]: 0 for agreement, and for collapse too, 2 for orthogonal rows, 4 for opposite ones.
+    """
+    return 2 + 2 * negative_cosine(prediction, target)

@@ -19,7 +19,10 @@ from fgssl_edu.methods.pretext.inpainting import Inpainting
 from fgssl_edu.methods.pretext.jigsaw import Jigsaw
 from fgssl_edu.methods.pretext.rotation import Rotation
 from fgssl_edu.methods.pretext.split_brain import SplitBrain
+from fgssl_edu.methods.siamese.barlow_twins import BarlowTwins
+from fgssl_edu.methods.siamese.byol import BYOL
 from fgssl_edu.methods.siamese.simsiam import SimSiam
+from fgssl_edu.methods.siamese.vicreg import VICReg
 from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.encoders import Encoder
 
@@ -33,7 +36,10 @@ METHODS: dict[str, type[Method]] = {  # in the order of the course
     "inpainting": Inpainting,
     "simclr": SimCLR,
     "moco": MoCo,
+    "byol": BYOL,
     "simsiam": SimSiam,
+    "barlow": BarlowTwins,
+    "vicreg": VICReg,
     "rationale": CommonRationale,
     "pairs": SynthesizedPairs,
 }

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fgssl_edu.data.image_set import Batch, Images
+from fgssl_edu.distributed import full_precision
+from fgssl_edu.methods.lars import LARS
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.augment import Augment
@@ -101,6 +103,8 @@ def optimizer(module: nn.Module, recipe: Recipe, lr: float | None = None, **grou
     groups, lr = [each for each in groups if each["params"]], recipe.lr if lr is None else lr
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum)
+    if recipe.optimizer == "lars":
+        return LARS(groups, lr=lr, momentum=recipe.momentum)
     return torch.optim.AdamW(groups, lr=lr)
 
 
@@ -121,6 +125,19 @@ def spread(embeddings: Tensor) -> Tensor:
     """
     unit = F.normalize(embeddings.detach().float(), dim=1)
     return unit.std(dim=0, correction=0).mean() * math.sqrt(unit.shape[1])
+
+
+def participation(embeddings: Tensor) -> Tensor:
+    """How many dimensions share the variance of (n, d) embeddings' directions, scalar from 1 (a line) to min(n - 1, d).
+
+    The participation ratio of the covariance's eigenvalues, their sum squared over the sum of their squares: no
+    eigenvalue has to be computed. Meaningless for directions that do not vary, whose `spread` is 0.
+    """
+    unit = F.normalize(embeddings.detach().float(), dim=1)
+    centred = unit - unit.mean(dim=0)
+    with full_precision():
+        squares = (centred.T @ centred).square().sum()
+    return centred.square().sum().square() / squares.clamp(min=torch.finfo(squares.dtype).tiny)
 
 
 def augmentation(views: str | ViewPreset, size: int) -> Augment:

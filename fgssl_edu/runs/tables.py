@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from fgssl_edu import records
+from fgssl_edu.evaluate.monitor import symptom
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.figures.values import Value
 
@@ -26,6 +27,12 @@ HEADLINE = {
     "edit/score": "edit score",
     "attention/discriminative_lift": "attention lift",
     "geometry/effective_rank": "effective rank",
+}
+ENDED = {  # columns of `symptoms`
+    "loss": "train/loss",
+    "spread": "train/embedding_std",
+    "dimensions used": "train/embedding_rank",
+    "features' rank": "geometry/effective_rank",
 }
 NOTE = "Intervals: 95 %; of a record between seeds of training, of this run between test images."
 SHOTS = (1, 2, 4, 8)  # labels a class of the few-shot scores
@@ -97,6 +104,28 @@ def differences(record: Record, base: str, arms: Sequence[str], metrics: Sequenc
             row[f"{name(metric)}, points"] = records.paired_difference(first, second)
         found.append(row)
     return found
+
+
+def symptoms(record: Record, arms: Sequence[str]) -> list[Row]:
+    """How each arm's trainings ended, as means over seeds, and the collapses that `symptom` names, without a label."""
+    found = []
+    for arm in arms:
+        runs = [run["metrics"] for run in record["runs"] if run["arm"] == arm]
+        named = [(symptom(last_row(metrics)) or "none").split(" (")[0] for metrics in runs]
+        row: Row = {"arm": title(record, arm)}
+        for words, metric in ENDED.items():
+            known = values(record, arm, metric)
+            row[words] = sum(known) / len(known) if known else None
+        row["symptom, in seeds"] = ", ".join(f"{words}: {named.count(words)}" for words in dict.fromkeys(named))
+        found.append(row)
+    return found
+
+
+def last_row(metrics: Mapping[str, float]) -> dict[str, float]:
+    """A run's numbers under the names of a history's columns, as `evaluate.monitor.symptom` takes them."""
+    return {
+        name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(("train/", "geometry/"))
+    }
 
 
 def sweep(record: Record, points: Mapping[float, str], metrics: Sequence[str]) -> dict[str, Mapping[float, Value]]:

@@ -20,6 +20,7 @@ from contract_methods import NAMES, Clusters, LocalBank, Plain, context, digest,
 STEPS = 4  # over the end of an epoch
 UNEVEN = 25  # images: 13 for one process, 12 for the other, in three batches and two
 START_S = 120  # at most, on a busy machine
+CLOSE = {"barlow": 5e-3}  # losses near 10 of rows divided by the deviation of 8; test_gathers.py is exact
 
 
 def on_rank(rank: int, folder: str, results) -> None:
@@ -108,7 +109,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
 def test_two_processes_lose_what_one_does(name: str, ranks: dict[int, dict]):
     alone = train(make(name), steps=STEPS).column("loss")[1]
     together = ranks[0][name][0]
-    assert together == pytest.approx(alone, abs=1e-4)  # sums in another order, through 4 steps of AdamW
+    assert together == pytest.approx(alone, abs=CLOSE.get(name, 1e-4))  # sums in another order, 4 steps of AdamW
     assert len(set(alone)) == STEPS
 
 

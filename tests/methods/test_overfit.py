@@ -24,7 +24,9 @@ SMALL |= {"soft_bins": 1, "spacing": 40.0, "levels": 5}
 SMALL |= {"permutations": 4}  # orders of nine tiles; 64 take more than 100 steps of eight images
 SMALL |= {"labels": torch.tensor([2, 0, 1, 1, 0, 2, 0, 1]), "classes": 3}
 SIAMESE = ("simsiam",)  # their loss is minus a cosine: 0 says nothing, -1 is agreement
+NARROW = {"barlow": {"out": 6}, "vicreg": {"out": 6}}  # eight images cannot have more uncorrelated dimensions
 LEARNED = 0.5  # share of chance that is left; five seeds ended at .002 to .41, untrained ones at .67 to 1
+OWN_BAR = {"barlow": 0.02}  # weak views agree before training: three seeds ended at .002 to .012, untrained .05 to .5
 
 
 def pictures() -> torch.Tensor:
@@ -35,7 +37,7 @@ def pictures() -> torch.Tensor:
 
 def run(name: str, lr: float = 2e-3, seed: int = 0):
     taken = inspect.signature(METHODS[name]).parameters
-    fields = {field: value for field, value in SMALL.items() if field in taken}
+    fields = {field: value for field, value in (SMALL | NARROW.get(name, {})).items() if field in taken}
     method = build(name, build_encoder("resnet10", seed=seed), seed=seed, **fields)
     recipe = Recipe(steps=100, batch=COUNT, warmup=5, lr=lr, accelerator="cpu")
     return pretrain(method, pictures(), recipe, progress=False)
@@ -51,11 +53,11 @@ def share_left(name: str, history) -> float:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_eight_images_by_heart_without_collapse(name: str):
-    assert share_left(name, history := run(name)) < LEARNED
+    assert share_left(name, history := run(name)) < OWN_BAR.get(name, LEARNED)
     assert history.rows[-1].get("embedding_std", 1.0) > 0.3
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_an_encoder_that_stands_still_does_not_pass(name: str):
     """The control: without learning the loss stays where it was."""
-    assert share_left(name, run(name, lr=1e-9)) > LEARNED
+    assert share_left(name, run(name, lr=1e-9)) > OWN_BAR.get(name, LEARNED)

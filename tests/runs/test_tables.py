@@ -77,3 +77,24 @@ def test_every_number_of_a_paper_has_a_source(slug: str):
         assert "arXiv" in row["source"] and row["data"] and row["protocol"]
         number = next(float(value) for name, value in row.items() if name.startswith("%"))
         assert math.isfinite(number) and 0 < number < 100
+
+
+def test_symptoms_are_counted_over_seeds_from_the_numbers_of_the_last_step():
+    runs = [
+        {"arm": "a", "title": "whole", "metrics": {"train/loss": 1.0, "train/embedding_std": 0.9}},
+        {"arm": "a", "title": "whole", "metrics": {"train/loss": 2.0, "train/embedding_std": 0.01}},
+        {"arm": "b", "title": "flat", "metrics": {"train/embedding_rank": 1.1, "geometry/effective_rank": 30.0}},
+        {"arm": "c", "title": "untrained", "metrics": {"geometry/effective_rank": 49.0, "species/knn": 0.05}},
+    ]
+    whole, flat, untrained = tables.symptoms({"runs": runs}, ["a", "b", "c"])
+    assert whole["loss"] == 1.5 and whole["spread"] == pytest.approx(0.455)
+    assert whole["symptom, in seeds"] == "none: 1, collapse to a point: 1"
+    assert flat["symptom, in seeds"] == "collapse to a line: 1" and flat["loss"] is None
+    assert untrained == {
+        "arm": "untrained",
+        "loss": None,
+        "spread": None,
+        "dimensions used": None,
+        "features' rank": 49.0,
+        "symptom, in seeds": "none: 1",
+    }

@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import full_precision
 from fgssl_edu.losses import negative_cosine
-from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, optimizer
+from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, optimizer, participation
+from fgssl_edu.methods.siamese.parts import check_widths, has_batch_norm, mlp
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.presets import ViewPreset
@@ -29,18 +29,13 @@ def projector(dim: int, hidden: int, out: int, batch_norm: bool = True) -> nn.Mo
 
     Without `batch_norm` it is LayerNorm, so that no image depends on its batch; ours, for encoders that have none.
     """
-    layers: list[nn.Module] = []
-    for entering in (dim, hidden):
-        norm = nn.BatchNorm1d(hidden) if batch_norm else nn.LayerNorm(hidden)
-        layers += [nn.Linear(entering, hidden, bias=False), norm, nn.ReLU(inplace=True)]
     last = nn.BatchNorm1d(out, affine=False) if batch_norm else nn.LayerNorm(out, elementwise_affine=False)
-    return nn.Sequential(*layers, nn.Linear(hidden, out, bias=False), last)
+    return nn.Sequential(*mlp((dim, hidden, hidden, out), batch_norm), last)
 
 
 def bottleneck(out: int, hidden: int, batch_norm: bool = True) -> nn.Module:
     """(B, out) -> (B, out): two layers, narrow between; no BatchNorm at the end, where it makes training unstable."""
-    norm = nn.BatchNorm1d(hidden) if batch_norm else nn.LayerNorm(hidden)
-    return nn.Sequential(nn.Linear(out, hidden, bias=False), norm, nn.ReLU(inplace=True), nn.Linear(hidden, out))
+    return mlp((out, hidden, out), batch_norm, bias=True)
 
 
 class SimSiam(Method):
@@ -86,12 +81,10 @@ class SimSiam(Method):
         super().__init__()
         hidden, out = encoder.dim if hidden is None else hidden, encoder.dim if out is None else out
         narrow = max(1, out // 4) if predictor_hidden is None else predictor_hidden
-        for name, value in (("hidden", hidden), ("out", out), ("predictor_hidden", narrow)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1 + (name == "out"):
-                raise ValueError(f"{name}={value!r}: a width is a whole number, at least 1, and 2 for embeddings")
+        check_widths(hidden=hidden, out=out, predictor_hidden=narrow)
         self.encoder, self.seed, self.stop_gradient = encoder, seed, stop_gradient
         self.augment = augmentation(views, size)
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(HEAD_SEED + seed):
             self.projector = projector(encoder.dim, hidden, out, batch_norm)
             self.predictor = bottleneck(out, narrow, batch_norm) if predictor else nn.Identity()
@@ -115,7 +108,8 @@ class SimSiam(Method):
     def forward(self, batch: Batch, views: tuple[Tensor, ...]) -> dict[str, Tensor]:
         first, second = (self.projector(self.encoder(view)) for view in views)  # z (B, out)
         self.latest = first.detach()
-        return {"loss": self._loss(first, second), "embeddings": self.latest}
+        rank = participation(self.latest)
+        return {"loss": self._loss(first, second), "embeddings": self.latest, "embedding_rank": rank}
 
     def _loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Both directions in halves (eq. 2 to 4)."""

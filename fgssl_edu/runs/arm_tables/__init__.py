@@ -7,9 +7,10 @@ beyond the pictures (labels, true masks, latent factors) stands in its line.
 from __future__ import annotations
 
 from fgssl_edu.runs.arm_tables.arm import GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
+from fgssl_edu.runs.arm_tables.embedding import EMBEDDING
 from fgssl_edu.runs.arm_tables.finegrained import FINEGRAINED
 from fgssl_edu.runs.arm_tables.foundations import FOUNDATIONS
 from fgssl_edu.runs.arm_tables.pretext import PRETEXT
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm"]
-ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **PRETEXT, **FINEGRAINED}
+ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **PRETEXT, **EMBEDDING, **FINEGRAINED}
