@@ -48,6 +48,12 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
         ("barlow_no_redundancy", "barlow", "species/linear"),
         ("byol_no_predictor", "byol", "species/linear"),
     ],
+    "clusters": [
+        ("swav_no_sinkhorn", "swav", "species/linear"),
+        ("swav_no_sinkhorn", "swav", "genus/linear"),
+        ("swav", "swav_fewer_steps", "species/linear"),
+        ("deepcluster", "simclr", "species/linear"),
+    ],
 }
 SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
 

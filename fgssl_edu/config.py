@@ -66,6 +66,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "permutations": (2, 362880),
     "gap": (0, 64),
     "hole": (0.01, 0.9),
+    "prototypes": (2, 10**6),
+    "local_views": (0, 16),
 }
 
 
@@ -122,6 +124,8 @@ class Settings:
     permutations: int = 64  # of a jigsaw's tiles; more are harder to tell by one tile, and cost nothing
     gap: int = 2  # px between neighbouring tiles; without it edges that go on give the answer away
     hole: float = 0.25  # share of the picture's area that inpainting cuts out
+    prototypes: int = 128  # cluster centres; a few times the number of classes
+    local_views: int = 4  # small crops an image beside the two large ones; 0 switches multi-crop off
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

@@ -89,6 +89,11 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "byol", "steps": 550},  # the CPU of 400 SimCLR steps
         "full": {"method": "byol", "ema": 0.996},  # 2006.07733
     },
+    "clusters": {
+        "ci": {"method": "swav"},
+        "lecture": {"method": "swav", "steps": 260},  # the CPU of 400 of SimCLR
+        "full": {"method": "swav", "views": "swav"},  # 2006.09882; its 6 small crops and 3,000 prototypes by -p
+    },
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
     "common-rationale": {
         "ci": {"method": "lcr"},

@@ -51,6 +51,8 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         "colour": pretext.colour(splits, moves),
         "hole": pretext.hole(splits, moves),
         "without": embedding.without_part(moves),
+        "sinkhorn": embedding.sinkhorn(moves),
+        "concepts": embedding.concepts(splits, moves),
         "rationale": finegrained.rationale(splits, moves),
         "perturbation": finegrained.perturbation(splits, untrained, moves),
         "coreset": finegrained.coreset_budget(splits, moves),

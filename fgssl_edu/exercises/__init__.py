@@ -1,5 +1,6 @@
 """Exercises that check themselves: `exercises.check_...(answer)` names the first property that an answer lacks."""
 
+from fgssl_edu.exercises.clusters import check_sinkhorn_knopp, check_swapped_prediction
 from fgssl_edu.exercises.colour import check_annealed_mean, check_soft_code
 from fgssl_edu.exercises.common_rationale import check_branch_map, check_misfit
 from fgssl_edu.exercises.first_lessons import (
@@ -19,6 +20,8 @@ from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low
 from fgssl_edu.exercises.verdict import Verdict
 
 __all__ = [
+    "check_sinkhorn_knopp",
+    "check_swapped_prediction",
     "check_barlow_twins",
     "check_variance_term",
     "Verdict",

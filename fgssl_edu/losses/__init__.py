@@ -5,12 +5,15 @@ method, and the method writes `.detach()` in plain sight. On several ranks the m
 joined batches.
 """
 
+from fgssl_edu.losses.clustering import sinkhorn_knopp, swav_loss
 from fgssl_edu.losses.colour import color_distance, soft_cross_entropy
 from fgssl_edu.losses.contrastive import info_nce, negative_cosine, normalized_mse, nt_xent
 from fgssl_edu.losses.pretext import critic_loss, fooling_loss, hole_error
 from fgssl_edu.losses.redundancy import barlow_twins, covariance_term, cross_correlation, variance_term, vicreg
 
 __all__ = [
+    "sinkhorn_knopp",
+    "swav_loss",
     "barlow_twins",
     "covariance_term",
     "cross_correlation",

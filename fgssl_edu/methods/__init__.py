@@ -9,6 +9,9 @@ import inspect
 
 from fgssl_edu.config import suggestion
 from fgssl_edu.methods.base import Method
+from fgssl_edu.methods.clustering.deepcluster import DeepCluster
+from fgssl_edu.methods.clustering.sela import SeLa
+from fgssl_edu.methods.clustering.swav import SwAV
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
@@ -40,6 +43,9 @@ METHODS: dict[str, type[Method]] = {  # in the order of the course
     "simsiam": SimSiam,
     "barlow": BarlowTwins,
     "vicreg": VICReg,
+    "deepcluster": DeepCluster,
+    "sela": SeLa,
+    "swav": SwAV,
     "rationale": CommonRationale,
     "pairs": SynthesizedPairs,
 }

@@ -71,6 +71,12 @@ def heat_tile(image: Tensor, heat: Tensor, side: int) -> Image.Image:
     return Image.fromarray((grey * (1 - opacity) + colours * opacity).astype(np.uint8))
 
 
+def matrix_tile(values: Tensor, width: int, height: int) -> Image.Image:
+    """A (rows, columns) matrix of values in [0, 1] as cells coloured like a heat map."""
+    colours = _heat_colours()[(values.detach().clamp(0, 1) * 255).long().cpu().numpy()].astype(np.uint8)
+    return Image.fromarray(colours).resize((width, height), Image.Resampling.NEAREST)
+
+
 def outline(picture: Image.Image, mask: Tensor, inner: Color = (0, 230, 255)) -> Image.Image:
     """Draw the border of a (H, W) mask: a light line on a dark one, seen on any ground."""
     enlarged = Image.fromarray(mask.cpu().to(torch.uint8).numpy() * 255).resize(picture.size, Image.Resampling.BICUBIC)

@@ -98,6 +98,7 @@ _PRESETS = (
         blur=0.0,
     ),
     replace(SIMCLR, name="simcore", source="sungnyun/openssl-simcore, SimCLR", crop=(0.2, 1.0), blur=0.0),
+    replace(SIMCLR, name="swav", source="facebookresearch/swav, large views; DeepCluster-v2 too", crop=(0.14, 1.0)),
     replace(
         MOCO_V2,
         name="moco_v1",

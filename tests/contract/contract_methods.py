@@ -228,6 +228,7 @@ def fields_of(name: str, count: int = COUNT) -> dict[str, object]:
     """What a registered method needs for few small pictures, of what its constructor takes."""
     small = {"size": SIDE, "queue": 20, "ema": 0.9, "labels": torch.arange(count) % 3, "classes": 3}
     small |= {"decoder": "nearest", "decoder_size": SIDE, "memory": 20}  # a learned decoder has BatchNorm
+    small |= {"prototypes": 6}
     small |= {"out": 6} if name in ("barlow", "vicreg") else {}  # sums over dimensions; the tests are for losses near 1
     taken = inspect.signature(METHODS[name]).parameters
     return {field: value for field, value in small.items() if field in taken}

@@ -21,6 +21,7 @@ SMALL = {"size": 16, "views": scaled(VIEWS["mild"], 0.25), "queue": COUNT, "ema"
 SMALL |= {"decoder_size": 16, "memory": 16}  # what synthesised pairs draw and remember
 # Of colours: a soft code has an entropy of its own, and the views jitter lightness, which no colour tells
 SMALL |= {"soft_bins": 1, "spacing": 40.0, "levels": 5}
+SMALL |= {"prototypes": COUNT}  # as many clusters as images
 SMALL |= {"permutations": 4}  # orders of nine tiles; 64 take more than 100 steps of eight images
 SMALL |= {"labels": torch.tensor([2, 0, 1, 1, 0, 2, 0, 1]), "classes": 3}
 SIAMESE = ("simsiam",)  # their loss is minus a cosine: 0 says nothing, -1 is agreement

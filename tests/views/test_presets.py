@@ -15,6 +15,7 @@ PUBLISHED = {
     "simclr": (FULL, STRONG, 0.8, 0.2, 0.5, 0),
     "simclr_cifar": (FULL, WEAK, 0.8, 0.2, 0, 0),
     "simcore": (FIFTH, STRONG, 0.8, 0.2, 0, 0),
+    "swav": ((0.14, 1.0), STRONG, 0.8, 0.2, 0.5, 0),
     "moco_v1": (FIFTH, (0.4, 0.4, 0.4, 0.4), 1.0, 0.2, 0, 0),
     "moco_v2": (FIFTH, WEAK, 0.8, 0.2, 0.5, 0),
     "byol_a": (FULL, BYOL, 0.8, 0.2, 1.0, 0),

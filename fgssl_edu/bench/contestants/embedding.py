@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from fgssl_edu.bench.contestants.contestant import PICTURES_MS, Contestant
+from fgssl_edu.bench.contestants.contestant import PICTURES_MS, Contestant, states
+from fgssl_edu.data.image_set import Splits
 from fgssl_edu.panels.collapse import WithoutPart
 from fgssl_edu.panels.collapse_runs import LOOKS, OUT, PARTS, SHOWN
+from fgssl_edu.panels.concepts import ORDERS, ConceptBrowser
+from fgssl_edu.panels.sinkhorn import EPSILONS, ITERATIONS, SinkhornLive
+
+PROTOTYPES = 256  # of the clusters that are browsed
 
 
 def without_part(moves: int) -> Contestant:
@@ -14,8 +19,34 @@ def without_part(moves: int) -> Contestant:
     row = {"loss": 1.0, "embedding_std": 0.9, "embedding_rank": 3.0, "deviation": 0.9}
     pairs = torch.randn(LOOKS + 1, 2, SHOWN, OUT, generator=torch.Generator().manual_seed(0))
     run = {"chance": 2.0, "at": list(range(LOOKS + 1)), "rows": [row] * (LOOKS + 1), "pairs": pairs}
-    states = [
+    looks = [
         {"method": m, "part": p, "look": i} for m, parts in PARTS.items() for p in [*parts][1:] for i in range(LOOKS)
     ]
     runs = {method: dict.fromkeys(parts, run) for method, parts in PARTS.items()}
-    return lambda: WithoutPart(runs), {"look": states[:moves]}, PICTURES_MS
+    return lambda: WithoutPart(runs), {"look": looks[:moves]}, PICTURES_MS
+
+
+def sinkhorn(moves: int) -> Contestant:
+    """Drawn scores; the most iterations take the longest."""
+    return (
+        SinkhornLive,
+        {
+            "epsilon": states(moves, crowd=[0.1, 0.3, 0.4, 0.5, 0.7], epsilon=EPSILONS),
+            "iterations": states(moves, favour=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], iterations=ITERATIONS[::-1]),
+        },
+        PICTURES_MS,
+    )
+
+
+def concepts(splits: Splits, moves: int) -> Contestant:
+    """As many prototypes as the lesson's, with random scores."""
+    scores = torch.randn(len(splits.test), PROTOTYPES, generator=torch.Generator().manual_seed(0))
+    kinds = list(ORDERS)
+    return (
+        lambda: ConceptBrowser({"random": scores}, splits.test),
+        {
+            "place": states(moves, place=range(2, 16), order=kinds),
+            "order": states(moves, place=range(16, 30), order=kinds),
+        },
+        PICTURES_MS,
+    )

@@ -1,4 +1,4 @@
-"""Arms of `no-negatives`."""
+"""Arms of `no-negatives` and `clusters`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,32 @@ NO_NEGATIVES: dict[str, Arm] = {
     ),
 }
 
+CLUSTERS_STEPS = 260  # of SwAV with small crops: the CPU of 400 SimCLR steps, as every `longer` below (measured)
+SHARPER = {"temperature": 0.1, "prototypes": 256}  # the papers' temperature; ten times the species, as authors advise
+CROPPED, LARGE_ONLY = {**SHARPER, "local_views": 2}, {**SHARPER, "local_views": 0}
+CLUSTERS: dict[str, Arm] = {
+    "random": RANDOM,
+    "supervised": replace(SUPERVISED, longer=400 / CLUSTERS_STEPS),
+    "simclr": replace(SIMCLR, longer=400 / CLUSTERS_STEPS),
+    "swav": Arm(title="SwAV", method="swav", settings=CROPPED),
+    "swav_no_multicrop": Arm(
+        title="SwAV, large crops only", method="swav", settings=LARGE_ONLY, longer=420 / CLUSTERS_STEPS
+    ),
+    # As many steps as multi-crop has: what small crops are worth where compute does not count
+    "swav_fewer_steps": Arm(title="SwAV, large crops only, as many steps", method="swav", settings=LARGE_ONLY),
+    "swav_no_sinkhorn": Arm(
+        title="SwAV without Sinkhorn-Knopp", method="swav", settings=CROPPED, fields={"codes": "softmax"}
+    ),
+    "sela": Arm(title="SeLa", method="sela", settings={"prototypes": 256}, longer=500 / CLUSTERS_STEPS),
+    "deepcluster": Arm(
+        title="DeepCluster-v2, large crops only",
+        method="deepcluster",
+        settings=LARGE_ONLY,
+        longer=350 / CLUSTERS_STEPS,
+    ),
+}
+
 EMBEDDING: dict[str, dict[str, Arm]] = {
     "no-negatives": NO_NEGATIVES,
+    "clusters": CLUSTERS,
 }
