@@ -54,6 +54,12 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
         ("swav", "swav_fewer_steps", "species/linear"),
         ("deepcluster", "simclr", "species/linear"),
     ],
+    "masked": [
+        ("mae", "simclr", "species/linear"),
+        ("mae", "simclr", "species/knn"),
+        ("mae_ratio_0.25", "mae", "species/knn"),
+        ("mae_raw", "mae", "species/knn"),
+    ],
 }
 SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
 

@@ -68,6 +68,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "hole": (0.01, 0.9),
     "prototypes": (2, 10**6),
     "local_views": (0, 16),
+    "mask_ratio": (0.05, 0.95),
 }
 
 
@@ -126,6 +127,7 @@ class Settings:
     hole: float = 0.25  # share of the picture's area that inpainting cuts out
     prototypes: int = 128  # cluster centres; a few times the number of classes
     local_views: int = 4  # small crops an image beside the two large ones; 0 switches multi-crop off
+    mask_ratio: float = 0.75  # share of a picture's patches that is hidden
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

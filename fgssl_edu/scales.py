@@ -94,6 +94,21 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "swav", "steps": 260},  # the CPU of 400 of SimCLR
         "full": {"method": "swav", "views": "swav"},  # 2006.09882; its 6 small crops and 3,000 prototypes by -p
     },
+    "masked": {
+        "ci": {"method": "mae", "encoder": "vit_mini"},
+        "lecture": {"method": "mae", "encoder": "vit_mini", "steps": 320},  # the CPU of 400 SimCLR steps
+        "full": {
+            "method": "mae",
+            "encoder": "vit_small",
+            "init": "random",  # 2111.06377: from scratch
+            "optimizer": "adamw",
+            "batch": 256,
+            "lr": 1.5e-4,  # 2111.06377: for a batch of 256
+            "weight_decay": 0.05,
+            "steps": 9200,  # ours: 400 epochs of 23 batches
+            "warmup": 460,
+        },
+    },
     "coarse-bias": {"ci": {}, "lecture": {}, "full": {}},
     "common-rationale": {
         "ci": {"method": "lcr"},

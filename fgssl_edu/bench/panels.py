@@ -53,6 +53,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         "without": embedding.without_part(moves),
         "sinkhorn": embedding.sinkhorn(moves),
         "concepts": embedding.concepts(splits, moves),
+        "masked": embedding.masked(splits, moves),
         "rationale": finegrained.rationale(splits, moves),
         "perturbation": finegrained.perturbation(splits, untrained, moves),
         "coreset": finegrained.coreset_budget(splits, moves),

@@ -17,8 +17,10 @@ from fgssl_edu.evaluate.knn import knn
 from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, fit_linear, label_curve, linear_probe
 from fgssl_edu.evaluate.retrieval import retrieval
 from fgssl_edu.evaluate.statistics import Score
+from fgssl_edu.explain.attention import first_component_mask, looked_at, mask_iou, patch_maps, self_attention
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.nets.modes import frozen
+from fgssl_edu.nets.vit import VisionTransformer
 from fgssl_edu.views.augment import Augment
 from fgssl_edu.views.presets import VIEWS
 
@@ -69,6 +71,10 @@ def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0
         scores |= {
             f"attention/{name}": score for name, score in on_parts(encoder, probe, test, settings.eval_size).items()
         }
+        if isinstance(encoder, VisionTransformer):
+            scores |= {f"attention/{name}": score for name, score in on_own_attention(encoder, test, settings).items()}
+    if isinstance(encoder, VisionTransformer):
+        scores |= {f"cls/{name}": score for name, score in by_cls(encoder, train, test, settings, seed).items()}
     world = World.make(species=len(test.classes)) if isinstance(test.factors, Factors) else None
     if world is not None and world.names == test.classes:
         edit = edit_score(encoder, world, test.size, settings.eval_size, seed=seed)
@@ -98,6 +104,20 @@ def by_label(
         scores |= retrieval(test_features, test_labels)
     clusters = kmeans_scores(test_features, test_labels, k=len(test_labels.unique()), seed=seed)
     return scores | {"nmi": clusters["nmi"], "ari": clusters["ari"], "cluster_accuracy": clusters["accuracy"]}
+
+
+def by_cls(
+    encoder: VisionTransformer, train: ImageSet, test: ImageSet, settings: Settings, seed: int
+) -> dict[str, Score]:
+    """Neighbours and probe of a transformer's CLS token, which DINO trains and its papers read."""
+    ours, theirs = (extract(encoder, images.images, settings.eval_size, cls=True) for images in (train, test))
+    scores: dict[str, Score] = {}
+    for kind, known, wanted in (("species", train.labels, test.labels), ("genus", train.coarse, test.coarse)):
+        if known is not None and wanted is not None:
+            data = (ours, known, theirs, wanted)
+            found = {"knn": knn(*data, k=settings.neighbours), "linear": linear_probe(*data, seed=seed)}
+            scores |= {f"{kind}_{name}": score.under(labels=kind, token="CLS") for name, score in found.items()}
+    return scores
 
 
 @torch.no_grad()
@@ -130,3 +150,22 @@ def on_parts(encoder: Encoder, probe: LinearClassifier, test: ImageSet, size: in
         }
     target = "Grad-CAM of the true species' logit of the linear probe fitted on train"
     return {name: score.under(target=target, map=f"{maps.shape[1]}x{maps.shape[2]}") for name, score in scores.items()}
+
+
+def on_own_attention(encoder: VisionTransformer, test: ImageSet, settings: Settings) -> dict[str, Score]:
+    """Where a transformer's CLS token looks, mean over heads, and which patches its first component takes for object.
+
+    No label is used: neither a probe nor the true masks make the maps, which are then scored against the masks.
+    """
+    assert test.foreground is not None
+    side = settings.eval_size // encoder.patch
+    seen = looked_at(self_attention(encoder, test.images, settings.eval_size), (side, side)).mean(dim=1)  # (N, h, w)
+    taken = first_component_mask(patch_maps(encoder, test.images, settings.eval_size))
+    about = {"metric": "intersection over union of the first component's patches with the object", "images": len(test)}
+    scores = {
+        "cls_foreground_lift": attention.foreground_lift(seen, test.foreground),
+        "component_iou": Score.of(mask_iou(taken, test.foreground), about),
+    }
+    if test.parts is not None and test.discriminative is not None:
+        scores["cls_discriminative_lift"] = attention.part_lift(seen, test.parts, test.discriminative)
+    return {name: score.under(target="no label", map=f"{side}x{side}") for name, score in scores.items()}

@@ -16,6 +16,8 @@ from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
+from fgssl_edu.methods.masked.mae import MAE
+from fgssl_edu.methods.masked.simmim import SimMIM
 from fgssl_edu.methods.pretext.colorization import Colorization
 from fgssl_edu.methods.pretext.context import ContextPrediction
 from fgssl_edu.methods.pretext.inpainting import Inpainting
@@ -46,6 +48,8 @@ METHODS: dict[str, type[Method]] = {  # in the order of the course
     "deepcluster": DeepCluster,
     "sela": SeLa,
     "swav": SwAV,
+    "mae": MAE,
+    "simmim": SimMIM,
     "rationale": CommonRationale,
     "pairs": SynthesizedPairs,
 }

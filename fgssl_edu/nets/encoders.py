@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fgssl_edu.nets import weights
 from fgssl_edu.nets.encoder import Encoder
 from fgssl_edu.nets.norm import norm_layer
+from fgssl_edu.nets.vit import VITS, VisionTransformer
 
 INITS = ("random", "imagenet", "birds")
 
@@ -70,7 +71,7 @@ SMALL = {
     "resnet18_cifar": Shape(width=64, blocks=2, stem_stride=1, last_stride=2),  # 11 M, 512-d, 4x4 at 32 px (SimCLR)
 }
 TORCHVISION = ("resnet18", "resnet50")  # they alone have ImageNet weights
-ENCODERS = (*SMALL, *TORCHVISION)
+ENCODERS = (*SMALL, *TORCHVISION, *VITS)
 
 
 def _small(name: str, norm: str) -> Encoder:
@@ -126,8 +127,9 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
 
     Args:
         name: "resnet10", "resnet18_small", "resnet18_cifar" (3x3 stem, for 32 to 96 px), "resnet18", "resnet50"
-            (torchvision's).
-        norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`).
+            (torchvision's), "vit_mini" (patches of 4 px), "vit_tiny", "vit_small" (of 16 px).
+        norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`); a transformer has
+            LayerNorm either way.
         init: "random"; "imagenet" (torchvision's two only); "birds", the shipped start (resnet10 only, `nets.weights`).
         seed: of the random weights; the global generator is left untouched. None draws from the global generator.
 
@@ -148,7 +150,10 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
             "have such weights"
         )
     with seeded(seed):
-        encoder = _small(name, norm) if name in SMALL else _torchvision(name, norm, init)
+        if name in VITS:
+            encoder: Encoder = VisionTransformer(name, VITS[name])
+        else:
+            encoder = _small(name, norm) if name in SMALL else _torchvision(name, norm, init)
     if init == "birds":
         encoder.load_state_dict(weights.encoder_state())
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

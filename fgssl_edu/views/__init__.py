@@ -26,6 +26,7 @@ from fgssl_edu.views.color_bins import annealed_mean, gamut_bins, nearest_bin, r
 from fgssl_edu.views.filters import gaussian_blur, gaussian_noise, sobel
 from fgssl_edu.views.geometry import crop_resize, cutout, flip, quarter_turn, resized
 from fgssl_edu.views.lab import lab_to_rgb, rgb_to_lab
+from fgssl_edu.views.masks import MASKS, draw_mask, visible
 from fgssl_edu.views.multicrop import MultiCrop
 from fgssl_edu.views.patches import Tiling, cut_tiles, drop_colors, normalize_tiles, tile_corners
 from fgssl_edu.views.permutations import permutation_set
@@ -33,6 +34,9 @@ from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 from fgssl_edu.views.turns import lit_from_above, turned
 
 __all__ = [
+    "MASKS",
+    "draw_mask",
+    "visible",
     "MultiCrop",
     "VIEWS",
     "Augment",

@@ -25,6 +25,7 @@ from fgssl_edu.train import History, pretrain
 from fgssl_edu.views import as_float
 
 COUNT, SIDE, BATCH = 24, 16, 8  # three steps an epoch
+ENCODERS = {"mae": "vit_mini", "simmim": "vit_mini"}  # of methods that need one of their own, not a resnet10
 PRELOAD = ["pytest", "torch._dynamo", "lightning_fabric", "fgssl_edu.train", "fgssl_edu.methods"]
 
 
@@ -236,7 +237,7 @@ def fields_of(name: str, count: int = COUNT) -> dict[str, object]:
 
 def make(name: str, dropout: float = 0.0) -> Method:
     if name in METHODS:
-        encoder = build_encoder("resnet10", norm="group", seed=0)
+        encoder = build_encoder(ENCODERS.get(name, "resnet10"), norm="group", seed=0)
         return build(name, encoder, **fields_of(name))
     return MaskedTokens(dropout) if name == "MaskedTokens" else SIX[name]()
 

@@ -17,6 +17,7 @@ from fgssl_edu.evaluate.monitor import CollapseMonitor
 from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, linear_probe
 from fgssl_edu.evaluate.retrieval import retrieval
 from fgssl_edu.nets.encoders import Encoder, build_encoder
+from fgssl_edu.views import resized
 
 WORLD = World.make(species=4)
 SETTINGS = Settings(scale="ci", species=4, image_size=48, train_images=60, test_images=40, batch=32, neighbours=5)
@@ -162,3 +163,23 @@ def test_monitor_sees_a_collapse_and_leaves_no_trace(splits: Splits):
     )
     with pytest.raises(ValueError, match="every=0"):
         CollapseMonitor(splits.train, splits.test, every=0)
+
+
+def test_a_transformer_is_also_asked_where_it_looks_by_itself(splits: Splits):
+    encoder = build_encoder("vit_mini", seed=0)
+    watched = Watched(encoder)
+    scores = suite.evaluate(encoder, splits, SETTINGS)
+    own = {"attention/cls_foreground_lift", "attention/cls_discriminative_lift", "attention/component_iou"}
+    by_cls = {f"cls/{level}_{name}" for level in ("species", "genus") for name in ("knn", "linear")}
+    assert watched.unchanged() and own | by_cls <= set(scores)
+    features = extract(encoder, splits.test.images, SETTINGS.eval_size, cls=True)
+    with pytest.raises(ValueError, match="resnet10 has no CLS token"):
+        extract(build_encoder("resnet10", seed=0), splits.test.images, cls=True)
+    with torch.no_grad():
+        alone = encoder.eval().cls(resized(splits.test.images[:3], SETTINGS.eval_size))
+    assert torch.allclose(features[:3], alone, atol=1e-5)
+    assert not torch.allclose(features, extract(encoder, splits.test.images, SETTINGS.eval_size), atol=0.1)
+    assert scores["attention/cls_foreground_lift"].value == pytest.approx(1, abs=0.1)  # untrained: everywhere alike
+    for name in own:
+        assert scores[name].protocol["map"] == "10x10" and scores[name].protocol["target"] == "no label"
+    assert not (own | by_cls) & set(suite.evaluate(build_encoder("resnet10", seed=0), splits, SETTINGS))

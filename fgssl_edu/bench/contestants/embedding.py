@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from fgssl_edu.bench.contestants.contestant import PICTURES_MS, Contestant, states
+from fgssl_edu.bench.contestants.contestant import NETWORKS_MS, PICTURES_MS, Contestant, states
 from fgssl_edu.data.image_set import Splits
+from fgssl_edu.methods.masked.mae import MAE
+from fgssl_edu.nets.encoders import build_encoder
 from fgssl_edu.panels.collapse import WithoutPart
 from fgssl_edu.panels.collapse_runs import LOOKS, OUT, PARTS, SHOWN
 from fgssl_edu.panels.concepts import ORDERS, ConceptBrowser
+from fgssl_edu.panels.masked import MaskedGuess
 from fgssl_edu.panels.sinkhorn import EPSILONS, ITERATIONS, SinkhornLive
 
 PROTOTYPES = 256  # of the clusters that are browsed
@@ -49,4 +52,17 @@ def concepts(splits: Splits, moves: int) -> Contestant:
             "order": states(moves, place=range(16, 30), order=kinds),
         },
         PICTURES_MS,
+    )
+
+
+def masked(splits: Splits, moves: int) -> Contestant:
+    """An untrained MAE of the lesson's size."""
+    model = MAE(build_encoder("vit_mini", seed=0))
+    return (
+        lambda: MaskedGuess({"MAE": model}, splits.test),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "mask": [{"picture": moves + 1 + i, "kind": "blocks", "ratio": 0.5} for i in range(moves)],
+        },
+        NETWORKS_MS,
     )

@@ -1,4 +1,4 @@
-"""Arms of `no-negatives` and `clusters`."""
+"""Arms of `no-negatives`, `clusters` and `masked`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,28 @@ CLUSTERS: dict[str, Arm] = {
     ),
 }
 
+MASKED_STEPS = 320  # of MAE: the CPU of 400 SimCLR steps, as every `longer` below (measured)
+CROPS = {"views": "mae"}  # crops and flips alone: what is hidden is all that is done to a picture
+MASKED: dict[str, Arm] = {
+    "random": RANDOM,
+    "supervised": replace(SUPERVISED, longer=100 / MASKED_STEPS),
+    "simclr": replace(SIMCLR, longer=400 / MASKED_STEPS, settings={"encoder": "resnet10"}),
+    "simclr_vit": Arm(title="SimCLR, the same transformer", longer=50 / MASKED_STEPS),
+    "mae": Arm(title="MAE", method="mae", settings=CROPS),
+    "mae_ratio_0.25": Arm(
+        title="MAE, 25 % hidden", method="mae", settings={**CROPS, "mask_ratio": 0.25}, longer=130 / MASKED_STEPS
+    ),
+    "mae_ratio_0.9": Arm(
+        title="MAE, 90 % hidden", method="mae", settings={**CROPS, "mask_ratio": 0.9}, longer=500 / MASKED_STEPS
+    ),
+    "mae_raw": Arm(title="MAE, raw pixels", method="mae", settings=CROPS, fields={"normalize": False}),
+    "simmim": Arm(
+        title="SimMIM", method="simmim", settings=CROPS, fields={"mask_ratio": 0.6}, longer=100 / MASKED_STEPS
+    ),
+}
+
 EMBEDDING: dict[str, dict[str, Arm]] = {
     "no-negatives": NO_NEGATIVES,
     "clusters": CLUSTERS,
+    "masked": MASKED,
 }
