@@ -10,7 +10,8 @@ from fgssl_edu.runs import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "fgssl_edu" / "reference"
-# Record -> arms that stand for a method, and the method's name; all trained for the CPU seconds of 400 SimCLR steps
+# Record -> arms that stand for a method, and the method's name; all trained for the CPU seconds of 400 SimCLR steps.
+# Not `one-image`: another encoder, on birds before plain backgrounds
 ARMS: dict[str, dict[str, str]] = {
     "rotation": {"random": "", "simclr": "simclr", "supervised": "supervised", "rotation": "rotation"},
     "jigsaw": {"context": "context", "jigsaw": "jigsaw"},
@@ -60,6 +61,8 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
         ("mae_ratio_0.25", "mae", "species/knn"),
         ("mae_raw", "mae", "species/knn"),
     ],
+    "one-image": [("one_rotation", "many_rotation", f"layer/{layer}") for layer in ("conv1", "conv2")]
+    + [("one_simclr", "many_simclr", "layer/conv4")],
 }
 SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
 

@@ -69,6 +69,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "prototypes": (2, 10**6),
     "local_views": (0, 16),
     "mask_ratio": (0.05, 0.95),
+    "crops": (2, 10**8),
 }
 
 
@@ -128,6 +129,8 @@ class Settings:
     prototypes: int = 128  # cluster centres; a few times the number of classes
     local_views: int = 4  # small crops an image beside the two large ones; 0 switches multi-crop off
     mask_ratio: float = 0.75  # share of a picture's patches that is hidden
+    photograph: str = "china"  # the one image: china, flower (scikit-learn's), or the path of a picture
+    crops: int = 3000  # pictures made of the one image
 
     def __post_init__(self) -> None:
         mistakes = _mistakes(asdict(self))

@@ -28,15 +28,15 @@ THREADS = min(8, os.cpu_count() or 1)
 ROOM = 3  # a JPEG is decoded at a fraction of its size that is still ROOM times the stored side: quick, and no aliasing
 
 
-def read_square(path: Path, size: int) -> np.ndarray:
+def read_picture(path: Path, side: int | None = None) -> Image.Image:
     """Decode one file.
 
     Args:
         path: JPEG, PNG or any other format that Pillow reads; of an animation the first frame.
-        size: side of the result in pixels.
+        side: pixels that its shorter side is needed at: a JPEG is decoded no larger than that takes. None: full size.
 
     Returns:
-        (size, size, 3) uint8 RGB; transparent pixels lie on white, 16-bit grey is scaled to 8 bits.
+        8-bit RGB, upright; transparent pixels lie on white, 16-bit grey is scaled to 8 bits.
 
     Raises:
         ValueError: what is wrong with the file.
@@ -47,12 +47,18 @@ def read_square(path: Path, size: int) -> np.ndarray:
         raise ValueError("empty file (0 bytes)")
     try:
         with Image.open(path) as image:
-            image.draft(None, (ROOM * size, ROOM * size))
-            picture = _rgb(ImageOps.exif_transpose(image))
+            if side is not None:
+                image.draft(None, (ROOM * side, ROOM * side))
+            return _rgb(ImageOps.exif_transpose(image))
     except Image.UnidentifiedImageError:
         raise ValueError("not an image") from None
     except Exception as error:  # a decoder that is fed with damaged bytes raises nearly anything
         raise ValueError(f"cannot be decoded ({error})") from error
+
+
+def read_square(path: Path, size: int) -> np.ndarray:
+    """The central square of one file as (size, size, 3) uint8 RGB; ValueError as `read_picture`."""
+    picture = read_picture(path, size)
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2

@@ -15,12 +15,16 @@ from fgssl_edu.exercises.inpainting import check_band, check_hole_error
 from fgssl_edu.exercises.jigsaw import check_farthest_order, check_tile_norm
 from fgssl_edu.exercises.masked import check_masked_loss, check_random_masking
 from fgssl_edu.exercises.no_negatives import check_barlow_twins, check_variance_term
+from fgssl_edu.exercises.one_image import check_card, check_crop_size, check_pooled_layer
 from fgssl_edu.exercises.rotation import check_turns, check_upright
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
 
 __all__ = [
+    "check_card",
+    "check_crop_size",
+    "check_pooled_layer",
     "check_masked_loss",
     "check_random_masking",
     "check_sinkhorn_knopp",

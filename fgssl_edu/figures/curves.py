@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 from torch import Tensor
 
 from fgssl_edu.figures.style import (
@@ -178,6 +178,8 @@ def _lines(
         axes.fill_between(places, low, high, color=colour, alpha=BAND_OPACITY, linewidth=0)
         axes.plot(places, values, color=colour, marker=marker, clip_on=False)
         ends.append((places[-1], values[-1], name, colour))
+    if scale == "linear" and all(float(place).is_integer() for curve in curves.values() for place in curve):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # no layer 1.5
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     _finish(axes, ends, chance, "" if chance is None else f"chance {100 * chance:.1f} %")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fgssl_edu.nets import weights
+from fgssl_edu.nets.alexnet import ALEXNETS, alexnet_stages
 from fgssl_edu.nets.encoder import Encoder
 from fgssl_edu.nets.norm import norm_layer
 from fgssl_edu.nets.vit import VITS, VisionTransformer
@@ -71,7 +72,7 @@ SMALL = {
     "resnet18_cifar": Shape(width=64, blocks=2, stem_stride=1, last_stride=2),  # 11 M, 512-d, 4x4 at 32 px (SimCLR)
 }
 TORCHVISION = ("resnet18", "resnet50")  # they alone have ImageNet weights
-ENCODERS = (*SMALL, *TORCHVISION, *VITS)
+ENCODERS = (*SMALL, *TORCHVISION, *VITS, *ALEXNETS)
 
 
 def _small(name: str, norm: str) -> Encoder:
@@ -122,12 +123,19 @@ def _imagenet_weights(name: str) -> dict[str, Tensor]:
         ) from error
 
 
+def _alexnet(name: str, norm: str) -> Encoder:
+    first, last = ALEXNETS[name][0], ALEXNETS[name][-1]
+    stem = f"{first.kernel}x{first.kernel} stride {first.stride}"
+    return Encoder(name, stem, nn.Identity(), alexnet_stages(name, norm), last.width)
+
+
 def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: int | None = None) -> Encoder:
     """Build an encoder.
 
     Args:
         name: "resnet10", "resnet18_small", "resnet18_cifar" (3x3 stem, for 32 to 96 px), "resnet18", "resnet50"
-            (torchvision's), "vit_mini" (patches of 4 px), "vit_tiny", "vit_small" (of 16 px).
+            (torchvision's), "vit_mini" (patches of 4 px), "vit_tiny", "vit_small" (of 16 px), "alexnet"
+            (for 224 px), "alexnet_small" (for 32 to 64 px).
         norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`); a transformer has
             LayerNorm either way.
         init: "random"; "imagenet" (torchvision's two only); "birds", the shipped start (resnet10 only, `nets.weights`).
@@ -152,6 +160,8 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
     with seeded(seed):
         if name in VITS:
             encoder: Encoder = VisionTransformer(name, VITS[name])
+        elif name in ALEXNETS:
+            encoder = _alexnet(name, norm)
         else:
             encoder = _small(name, norm) if name in SMALL else _torchvision(name, norm, init)
     if init == "birds":

@@ -9,8 +9,8 @@ from traitlets import Int
 
 LETTER, TRACK = 9, 300  # pixels of a label's letter; of a slider's track with its number
 STYLE = (  # controls that can be read from the back row
-    "<style>.fgssl-panel .widget-label,.fgssl-panel .widget-readout,.fgssl-panel select,.fgssl-panel button"
-    "{font-size:16px!important}.fgssl-panel{padding-left:6px}</style>"
+    "<style>.fgssl-panel .widget-label,.fgssl-panel .widget-label-basic,.fgssl-panel .widget-readout,"
+    ".fgssl-panel select,.fgssl-panel button{font-size:16px!important}.fgssl-panel{padding-left:6px}</style>"
 )
 
 
@@ -37,6 +37,12 @@ def slider(label: str, value: float, low: float, high: float, step: float) -> wi
     kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
     look = {"description_width": "initial"}
     return kind(value=value, min=low, max=high, step=step, description=label, style=look, layout=layout)
+
+
+def switch(label: str, value: bool = True) -> widgets.Widget:
+    """A labelled box that is ticked or not."""
+    layout = _layout(f"{LETTER * len(label) + 40}px")
+    return widgets.Checkbox(value=value, description=label, indent=False, layout=layout)
 
 
 def steps(label: str, options: Sequence[tuple[str, float]], value: float) -> widgets.SelectionSlider:

@@ -8,7 +8,7 @@ import inspect
 from torch import Tensor, nn
 
 from fgssl_edu import config
-from fgssl_edu.data import birds, catalog
+from fgssl_edu.data import birds, catalog, single_image
 from fgssl_edu.data.image_set import ImageSet
 from fgssl_edu.evaluate.attention import part_mask
 from fgssl_edu.methods import METHODS, build
@@ -21,7 +21,7 @@ from fgssl_edu.runs.arm_tables import ARMS, GENUS, MOCO, RANDOM, SIMCLR, SUPERVI
 from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
 
-__all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm", "arm_named", "build_arm", "load"]
+__all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm", "arm_named", "build_arm", "crops", "load"]
 SWAP_BACKGROUNDS = 512  # backgrounds that the oracle view draws from
 
 
@@ -59,6 +59,12 @@ def load(settings: config.Settings) -> catalog.Splits:
         correlation=settings.correlation,
         species=settings.species,
     )
+
+
+def crops(arm: Arm, settings: config.Settings) -> ImageSet:
+    """The crops of one photograph that an arm trains on, as many as the settings say, other ones for another seed."""
+    farm = single_image.FARMS[arm.extra]
+    return single_image.crop_set(settings.photograph, settings.crops, settings.image_size, settings.seed, farm)
 
 
 def view_preset(arm: Arm, settings: config.Settings) -> ViewPreset:

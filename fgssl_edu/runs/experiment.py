@@ -20,12 +20,18 @@ import torch
 from torch import Tensor
 
 from fgssl_edu import config, paths, records
-from fgssl_edu.data.image_set import ImageSet
+from fgssl_edu.data.image_set import ImageSet, Splits
+from fgssl_edu.data.single_image import FARMS
 from fgssl_edu.evaluate import suite
 from fgssl_edu.evaluate.features import extract
+from fgssl_edu.evaluate.layers import layer_scores
 from fgssl_edu.evaluate.pretext import pretext_accuracy
+from fgssl_edu.evaluate.statistics import Score
+from fgssl_edu.explain.filters import filter_numbers
 from fgssl_edu.methods.base import Method
 from fgssl_edu.methods.supervised import Supervised
+from fgssl_edu.nets.alexnet import ALEXNETS
+from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, coresets
 from fgssl_edu.train import History, pretrain
@@ -33,8 +39,8 @@ from fgssl_edu.train import History, pretrain
 # Trained live in a lesson: its band needs more seeds.
 LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "colour": "colour"}
 LIVE_ARMS |= {"inpainting": "inpainting", "contrast": "simclr", "no-negatives": "byol", "clusters": "swav"}
-LIVE_ARMS |= {"masked": "mae", "coarse-bias": "simclr", "common-rationale": "lcr", "synthesised-pairs": "pairs"}
-LIVE_ARMS |= {"simcore": "x"}
+LIVE_ARMS |= {"masked": "mae", "one-image": "one_rotation", "coarse-bias": "simclr"}
+LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
@@ -63,7 +69,9 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     settings = arms.arm_settings(arm, settings, seed)
     extra: Tensor | None = None
     chosen: dict[str, float] = {}
-    if arm.extra:
+    if arm.extra in FARMS:
+        extra, splits = arms.crops(arm, settings).images, arms.load(settings)
+    elif arm.extra:
         extra, splits, chosen = coresets.training_images(arm.extra, settings)
     else:
         splits = arms.load(settings)
@@ -71,7 +79,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
     trained = time.process_time() - begun
     encoder = arms.untrained(settings, arm.sees) if method is None else method.evaluated()
-    scores = suite.evaluate(encoder, splits, settings)
+    scores = suite.evaluate(encoder, splits, settings) | by_layer(encoder, splits, settings)
     metrics = {name: score.value for name, score in scores.items()} | chosen
     if isinstance(method, Supervised):
         metrics[f"{arm.labels}/own_classifier"] = own_accuracy(method, splits.test, arm.labels, settings.eval_size)
@@ -90,6 +98,15 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
         "train_seconds": history.seconds if history else 0.0,
         "cpu_seconds": time.process_time() - started,
     }
+
+
+def by_layer(encoder: Encoder, splits: Splits, settings: config.Settings) -> dict[str, Score]:
+    """Of an AlexNet, probes of every layer and what its first filters are like; nothing of other encoders."""
+    if encoder.name not in ALEXNETS:
+        return {}
+    scores = layer_scores(encoder, splits.train.labelled(), splits.test.labelled(), settings.eval_size)
+    numbers = filter_numbers(encoder)
+    return scores | {name: Score(value, None, {"encoder": encoder.name}) for name, value in numbers.items()}
 
 
 @torch.no_grad()
@@ -166,7 +183,7 @@ def reference(
         "environment": records.environment(),
         "runs": [{key: five_digits(value) for key, value in row.items() if key != "protocol"} for row in rows],
     }
-    if not (only or given) and any(arm.extra not in ("", "none") for arm in arms.ARMS[slug].values()):
+    if not (only or given) and any(arm.extra not in ("", "none", *FARMS) for arm in arms.ARMS[slug].values()):
         record["maps"] = coresets.umap_points(settings)
     target = target or Path(str(resources.files("fgssl_edu") / "reference" / f"{slug}.json"))
     paths.atomic_write(target, json.dumps(record, indent=1) + "\n")

@@ -134,7 +134,10 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     Returns:
         The settings with their sources, and what the reader has to be told.
     """
-    given, notes = {**given, "dataset": absolute(given.get("dataset"))}, []
+    from fgssl_edu.data.single_image import from_root
+
+    located = {"dataset": absolute(given.get("dataset")), "photograph": from_root(given.get("photograph"))}
+    given, notes = {**given, **located}, []
     own = partial(changed, slug)
     resolved = config.resolve(slug, given, of_arm=own)
     dataset = resolved.settings.dataset
@@ -150,6 +153,7 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     check_names(slug, resolved.settings)
     check_arm(slug, resolved.settings)
     check_data(resolved)
+    check_photograph(slug, resolved.settings)
     sources = {
         name: "notebook" if source == "given" and name in written else source
         for name, source in resolved.sources.items()
@@ -169,6 +173,14 @@ def absolute(dataset: object) -> object:
     if not named.strip():
         raise ValueError(f"dataset={dataset!r} names no folder; write {FOLDER}PATH, the folder with your photographs")
     return f"{FOLDER}{Path(named).expanduser().resolve()}"
+
+
+def check_photograph(slug: str, settings: config.Settings) -> None:
+    """Refuse a photograph that cannot be cut up, in a lesson that does that; ValueError says what is wrong with it."""
+    from fgssl_edu.data.single_image import FARMS, open_photograph
+
+    if any(arm.extra in FARMS for arm in lesson_arms(slug).values()):
+        open_photograph(settings.photograph)
 
 
 def place_of(dataset: str) -> Path | None:

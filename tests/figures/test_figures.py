@@ -84,6 +84,15 @@ def test_curves_fill_the_width_of_their_axes(name: str, left: float):
     assert left <= low < 0.05 and high == (31 if name == "training" else 1)
 
 
+def test_settings_that_are_counted_have_no_ticks_between_them():
+    ticks = {}
+    for name, places in {"layers": range(1, 6), "shares": (0.0, 0.5, 1.0)}.items():
+        axes = figures.sweep({"a": dict.fromkeys(places, 0.5)}, xlabel=name).axes[0]
+        ticks[name] = axes.get_xticks().tolist()
+    assert all(tick.is_integer() for tick in ticks["layers"]) and {1, 2, 3, 4, 5} <= set(ticks["layers"])
+    assert not all(tick.is_integer() for tick in ticks["shares"])
+
+
 def test_bars_are_as_long_as_their_numbers_and_shares_are_percent():
     shares, ratios = DRAWN["bars"](), DRAWN["bars_of_ratios"]()
     assert sorted(bar.get_width() for bar in shares.axes[0].patches) == pytest.approx([15, 47, 50, 95])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fgssl_edu.nets import ENCODERS, Encoder, build_encoder
+from fgssl_edu.nets.alexnet import ALEXNETS
 from fgssl_edu.nets.vit import VITS
 
 SMALL = ["resnet10", "resnet18_small", "resnet18_cifar"]
@@ -39,7 +40,7 @@ def test_shapes(name: str, dim: int, side: int) -> None:
 
 
 def test_every_encoder_is_tested_above() -> None:
-    assert set(ENCODERS) == {*SMALL, "resnet18", "resnet50", *VITS}  # test_vit.py
+    assert set(ENCODERS) == {*SMALL, "resnet18", "resnet50", *VITS, *ALEXNETS}  # test_vit.py, test_alexnet.py
 
 
 @pytest.mark.parametrize("size", [32, 40, 48, 96])

@@ -7,10 +7,11 @@ import torch
 from fgssl_edu.bench.contestants.contestant import NETWORKS_MS, PICTURES_MS, Contestant, states
 from fgssl_edu.data.image_set import Splits
 from fgssl_edu.methods.masked.mae import MAE
-from fgssl_edu.nets.encoders import build_encoder
+from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.panels.collapse import WithoutPart
 from fgssl_edu.panels.collapse_runs import LOOKS, OUT, PARTS, SHOWN
 from fgssl_edu.panels.concepts import ORDERS, ConceptBrowser
+from fgssl_edu.panels.crop_farm import CropFarm
 from fgssl_edu.panels.masked import MaskedGuess
 from fgssl_edu.panels.sinkhorn import EPSILONS, ITERATIONS, SinkhornLive
 
@@ -65,4 +66,16 @@ def masked(splits: Splits, moves: int) -> Contestant:
             "mask": [{"picture": moves + 1 + i, "kind": "blocks", "ratio": 0.5} for i in range(moves)],
         },
         NETWORKS_MS,
+    )
+
+
+def farm(encoders: dict[str, Encoder], moves: int) -> Contestant:
+    """Crops of the shipped photographs; every draw makes 24 new ones, and another crop draws the same again."""
+    return (
+        lambda: CropFarm(encoders=encoders),
+        {
+            "draw": [{"draw": i} for i in range(1, moves + 1)],
+            "crop": states(moves, draw=[0], flip=[True, False], crop=range(2, 25)),
+        },
+        PICTURES_MS,
     )

@@ -20,7 +20,9 @@ class Arm:
     share: float = 1.0  # of the training labels (and images) that a supervised arm gets
     sees: str = "rgb"  # what its encoder is shown: rgb, lightness, colour or split (nets.inputs)
     swap: bool = False  # true background swap: the oracle view
-    extra: str = ""  # what of the open set it trains on beside X, a name in runs.coresets.CHOICES; "" has no X
+    # What it trains on: "" the lesson's pictures; X and what of the open set, a name in runs.coresets.CHOICES; crops of
+    # one photograph in their place, a name in data.single_image.FARMS
+    extra: str = ""
 
     @property
     def needs_birds(self) -> bool:

@@ -1,10 +1,10 @@
-"""Arms of `no-negatives`, `clusters` and `masked`."""
+"""Arms of `no-negatives`, `clusters`, `masked` and `one-image`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from fgssl_edu.runs.arm_tables.arm import RANDOM, SIMCLR, SUPERVISED, Arm
+from fgssl_edu.runs.arm_tables.arm import MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 
 NO_NEGATIVES_STEPS = 550  # of BYOL: the CPU of 400 SimCLR steps, as every `longer` below (measured)
 SMALL_BATCH = {"batch": 64}  # ours: twice the steps for the same compute; without negatives a batch may be small
@@ -90,8 +90,34 @@ MASKED: dict[str, Arm] = {
     ),
 }
 
+ONE_IMAGE_STEPS = 320  # of rotation: the CPU of 400 SimCLR steps of resnet10, as every `longer` below (measured)
+TURNED = {"batch": 64}  # pictures a step, each at four angles
+CROPS_ALONE = {"jitter": 0.0, "gray": 0.0}  # RotNet's code crops and mirrors pictures and leaves their colours
+
+
+def turned(title: str, extra: str = "", **settings: object) -> Arm:
+    """RotNet as in the lesson `rotation`, on the lesson's pictures or on crops of one photograph."""
+    given = {**TURNED, **settings}
+    return Arm(title=title, method="rotation", extra=extra, fields={"head": "conv"}, views=CROPS_ALONE, settings=given)
+
+
+ONE_IMAGE: dict[str, Arm] = {
+    "random": RANDOM,
+    "one_rotation": turned("RotNet, one photograph", "one_image"),
+    "many_rotation": turned("RotNet, many pictures"),
+    "flower": turned("RotNet, another photograph", "one_image", photograph="flower"),
+    "few_crops": turned("RotNet, 100 crops of it", "one_image", crops=100),
+    "upright": turned("RotNet, crops not turned, sheared or coloured", "one_image_upright"),
+    "one_simclr": replace(SIMCLR, title="SimCLR, one photograph", extra="one_image", longer=390 / ONE_IMAGE_STEPS),
+    "many_simclr": replace(SIMCLR, title="SimCLR, many pictures", longer=390 / ONE_IMAGE_STEPS),
+    "one_moco": replace(MOCO, title="MoCo v2, one photograph", extra="one_image", longer=540 / ONE_IMAGE_STEPS),
+    "many_moco": replace(MOCO, title="MoCo v2, many pictures", longer=540 / ONE_IMAGE_STEPS),
+    "supervised": replace(SUPERVISED, longer=755 / ONE_IMAGE_STEPS),
+}
+
 EMBEDDING: dict[str, dict[str, Arm]] = {
     "no-negatives": NO_NEGATIVES,
     "clusters": CLUSTERS,
     "masked": MASKED,
+    "one-image": ONE_IMAGE,
 }
