@@ -55,6 +55,12 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
         ("swav", "swav_fewer_steps", "species/linear"),
         ("deepcluster", "simclr", "species/linear"),
     ],
+    "dino": [
+        ("dino", "random", "genus/linear"),
+        ("dino_no_sharpening", "dino", "species/linear"),
+        ("dino_sinkhorn", "dino", "species/linear"),
+        ("dino_vit", "random_vit", "genus/linear"),
+    ],
     "masked": [
         ("mae", "simclr", "species/linear"),
         ("mae", "simclr", "species/knn"),

@@ -151,12 +151,15 @@ def reference(
 
 @app.command()
 def weights(
+    name: Annotated[str, typer.Argument(help="encoder, with its decoder, or transformer.")] = "encoder",
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the package's own if none.")] = None,
 ) -> None:
-    """Make the shipped encoder and decoder again (15 minutes)."""
-    from fgssl_edu.runs import shipped
+    """Make shipped networks again (15 minutes of one core)."""
+    from fgssl_edu.runs import shipped, shipped_transformer
 
-    print(shipped.make(out))
+    if name not in ("encoder", "transformer"):
+        raise ValueError(f"{name!r}: choose encoder or transformer")
+    print(shipped.make(out) if name == "encoder" else shipped_transformer.make(out))
 
 
 @data.command("list")

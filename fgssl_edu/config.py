@@ -94,7 +94,7 @@ class Settings:
     queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
     ema: float = 0.99  # of slow copies (MoCo's key encoder, BYOL's target); nearer 1 for longer runs
     encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
-    init: str = "random"  # imagenet: weights on disk, resnet18 or resnet50; birds: the shipped start, resnet10
+    init: str = "random"  # imagenet: weights on disk, resnet18 or resnet50; birds: shipped, resnet10 or vit_mini
     image_size: int = 64  # px, side of stored images
     crop_size: int = 32  # px, side of training views; cost grows with its square
     eval_size: int = 40  # px, side at which encoders are scored; about 1.2 times crop_size, where objects look as large

@@ -93,6 +93,19 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "swav", "steps": 260},  # the CPU of 400 of SimCLR
         "full": {"method": "swav", "views": "swav"},  # 2006.09882; its 6 small crops and 3,000 prototypes by -p
     },
+    "dino": {
+        "ci": {"method": "dino"},
+        "lecture": {"method": "dino", "steps": 620},  # the CPU of 400 SimCLR steps
+        "full": {
+            "method": "dino",
+            "encoder": "vit_small",
+            "init": "random",  # 2104.14294: from scratch
+            "optimizer": "adamw",
+            "lr": 6e-5,  # 2104.14294: 5e-4 times batch / 256
+            "weight_decay": 0.04,  # rises to .4
+            "warmup": 460,  # ten epochs; batch 512 with lr 1e-3, ema .996, 65,536 prototypes, 8 small crops by -p
+        },
+    },
     "masked": {
         "ci": {"method": "mae", "encoder": "vit_mini", "eval_size": 32},  # scores at 40 px take half as long again
         "lecture": {"method": "mae", "encoder": "vit_mini", "steps": 320},  # the CPU of 400 SimCLR steps

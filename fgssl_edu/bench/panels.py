@@ -55,6 +55,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         "concepts": embedding.concepts(splits, moves),
         "masked": embedding.masked(splits, moves),
         "farm": embedding.farm(untrained, moves),
+        "attention": embedding.attention(splits, moves),
         "rationale": finegrained.rationale(splits, moves),
         "perturbation": finegrained.perturbation(splits, untrained, moves),
         "coreset": finegrained.coreset_budget(splits, moves),

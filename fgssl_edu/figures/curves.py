@@ -176,7 +176,8 @@ def _lines(
         places = sorted(curve)
         values, low, high = np.array([triple(curve[place]) for place in places]).T
         axes.fill_between(places, low, high, color=colour, alpha=BAND_OPACITY, linewidth=0)
-        axes.plot(places, values, color=colour, marker=marker, clip_on=False)
+        every = max(1, len(places) // FEW)  # a long curve is a line, with some marks to tell it by
+        axes.plot(places, values, color=colour, marker=marker, markevery=every, clip_on=False)
         ends.append((places[-1], values[-1], name, colour))
     if scale == "linear" and all(float(place).is_integer() for curve in curves.values() for place in curve):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # no layer 1.5

@@ -14,6 +14,7 @@ from fgssl_edu.methods.clustering.sela import SeLa
 from fgssl_edu.methods.clustering.swav import SwAV
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.methods.contrastive.simclr import SimCLR
+from fgssl_edu.methods.distillation.dino import DINO
 from fgssl_edu.methods.finegrained.common_rationale import CommonRationale
 from fgssl_edu.methods.finegrained.synthesized_pairs import SynthesizedPairs
 from fgssl_edu.methods.masked.mae import MAE
@@ -48,6 +49,7 @@ METHODS: dict[str, type[Method]] = {  # in the order of the course
     "deepcluster": DeepCluster,
     "sela": SeLa,
     "swav": SwAV,
+    "dino": DINO,
     "mae": MAE,
     "simmim": SimMIM,
     "rationale": CommonRationale,

@@ -22,6 +22,7 @@ from fgssl_edu.nets.norm import norm_layer
 from fgssl_edu.nets.vit import VITS, VisionTransformer
 
 INITS = ("random", "imagenet", "birds")
+SHIPPED = {"resnet10": weights.encoder_state, "vit_mini": weights.transformer_state}  # by SimCLR, by DINO
 
 
 @contextmanager
@@ -138,7 +139,8 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
             (for 224 px), "alexnet_small" (for 32 to 64 px).
         norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`); a transformer has
             LayerNorm either way.
-        init: "random"; "imagenet" (torchvision's two only); "birds", the shipped start (resnet10 only, `nets.weights`).
+        init: "random"; "imagenet" (torchvision's two only); "birds", a shipped start (resnet10 and
+            vit_mini, `nets.weights`).
         seed: of the random weights; the global generator is left untouched. None draws from the global generator.
 
     Returns:
@@ -148,9 +150,10 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
         raise ValueError(f"encoder={name!r} is unknown: use one of {', '.join(ENCODERS)}")
     if init not in INITS:
         raise ValueError(f"init={init!r} is unknown: use one of {', '.join(INITS)}")
-    if init == "birds" and (name != "resnet10" or norm != "batch"):
+    if init == "birds" and (name not in SHIPPED or norm != "batch"):
         raise ValueError(
-            f"init='birds' with encoder={name!r}, norm={norm!r}: the shipped start is a resnet10 with norm='batch'"
+            f"init='birds' with encoder={name!r}, norm={norm!r}: the shipped starts are {' and '.join(SHIPPED)} with "
+            "norm='batch'"
         )
     if init == "imagenet" and (name not in TORCHVISION or norm != "batch"):
         raise ValueError(
@@ -165,5 +168,5 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
         else:
             encoder = _small(name, norm) if name in SMALL else _torchvision(name, norm, init)
     if init == "birds":
-        encoder.load_state_dict(weights.encoder_state())
+        encoder.load_state_dict(SHIPPED[name]())
     return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

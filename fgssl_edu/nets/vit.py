@@ -85,6 +85,7 @@ class VisionTransformer(Encoder):
 
     Attributes:
         patch: side of a patch in pixels; pictures of any size that it divides will do.
+        heads: of each block's attention.
         mask_token: (1, 1, D), what stands for a masked patch; a method that masks sets `requires_grad` on it.
     """
 
@@ -92,7 +93,7 @@ class VisionTransformer(Encoder):
         entry = nn.Conv2d(3, shape.dim, shape.patch, shape.patch)
         blocks = [TransformerBlock(shape.dim, shape.heads) for _ in range(shape.depth)]
         super().__init__(name, f"{shape.patch}x{shape.patch} patches, stride {shape.patch}", entry, blocks, shape.dim)
-        self.patch, self.grid = shape.patch, shape.size // shape.patch
+        self.patch, self.heads, self.grid = shape.patch, shape.heads, shape.size // shape.patch
         self.cls_token = nn.Parameter(torch.empty(1, 1, shape.dim))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.grid**2, shape.dim))
         self.mask_token = nn.Parameter(torch.empty(1, 1, shape.dim), requires_grad=False)

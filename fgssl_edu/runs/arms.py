@@ -93,7 +93,7 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
         if labels is None or int(labels.max()) < 1:
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no {arm.labels} labels")
         fields |= {"labels": labels, "classes": int(labels.max()) + 1}
-    if "queue" in fields and settings.init == "birds":  # MoCo trained it
+    if "queue" in fields and continued(settings):  # MoCo trained it
         fields["head"] = shipped_head()
     if arm.swap:
         if images.foreground is None or images.parts is None:  # a box is no mask to cut a bird out by
@@ -112,6 +112,11 @@ def own_fields(method: str, settings: config.Settings) -> dict[str, object]:
     taken = inspect.signature(METHODS[method]).parameters
     names = [field.name for field in dataclasses.fields(settings) if field.name in taken]
     return {name: getattr(settings, name) for name in names if name != "encoder"}
+
+
+def continued(settings: config.Settings) -> bool:
+    """Whether a run goes on from the shipped resnet10, which has a head and a decoder."""
+    return settings.init == "birds" and settings.encoder == "resnet10"
 
 
 def shipped_head() -> nn.Module:
@@ -139,7 +144,7 @@ def pair_fields(decoder: str, settings: config.Settings, images: ImageSet) -> di
         if not isinstance(images.factors, birds.Factors):
             raise ValueError(f"decoder='renderer': the data set {images.name!r} was not rendered; use dataset='birds'")
         fields["factors"] = images.factors
-    if decoder == "learned" and settings.init == "birds" and settings.eval_size == weights.DECODER_SIZE:
+    if decoder == "learned" and continued(settings) and settings.eval_size == weights.DECODER_SIZE:
         fields["decoder_start"] = weights.decoder_state()
     if decoder != "learned" or "decoder_start" in fields:
         fields["decoder_steps"] = 0

@@ -39,7 +39,7 @@ from fgssl_edu.train import History, pretrain
 # Trained live in a lesson: its band needs more seeds.
 LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "colour": "colour"}
 LIVE_ARMS |= {"inpainting": "inpainting", "contrast": "simclr", "no-negatives": "byol", "clusters": "swav"}
-LIVE_ARMS |= {"masked": "mae", "one-image": "one_rotation", "coarse-bias": "simclr"}
+LIVE_ARMS |= {"dino": "dino", "masked": "mae", "one-image": "one_rotation", "coarse-bias": "simclr"}
 LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 

@@ -35,12 +35,10 @@ from fgssl_edu.views.turns import lit_from_above, turned
 
 __all__ = [
     "MASKS",
-    "draw_mask",
-    "visible",
-    "MultiCrop",
     "VIEWS",
     "Augment",
     "BackgroundSwap",
+    "MultiCrop",
     "Tiling",
     "ViewPreset",
     "aberrate",
@@ -58,6 +56,7 @@ __all__ = [
     "cutout",
     "draw_channel",
     "draw_cutout",
+    "draw_mask",
     "draw_noise",
     "draw_quarter_turns",
     "drop_colors",
@@ -81,4 +80,5 @@ __all__ = [
     "solarize",
     "tile_corners",
     "turned",
+    "visible",
 ]

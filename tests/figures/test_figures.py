@@ -93,6 +93,12 @@ def test_settings_that_are_counted_have_no_ticks_between_them():
     assert not all(tick.is_integer() for tick in ticks["shares"])
 
 
+@pytest.mark.parametrize(("count", "every"), [(3, 1), (12, 1), (300, 25)])
+def test_a_long_curve_is_a_line_with_some_marks(count: int, every: int):
+    axes = figures.sweep({"a": dict.fromkeys(range(count), 0.5)}, xlabel="step").axes[0]
+    assert axes.lines[0].get_markevery() == every and axes.lines[0].get_marker() == "o"
+
+
 def test_bars_are_as_long_as_their_numbers_and_shares_are_percent():
     shares, ratios = DRAWN["bars"](), DRAWN["bars_of_ratios"]()
     assert sorted(bar.get_width() for bar in shares.axes[0].patches) == pytest.approx([15, 47, 50, 95])

@@ -27,6 +27,7 @@ SMALL |= {"labels": torch.tensor([2, 0, 1, 1, 0, 2, 0, 1]), "classes": 3}
 ENCODERS = {"mae": "vit_mini", "simmim": "vit_mini"}  # of methods that need one of their own, not a resnet10
 SIAMESE = ("simsiam",)  # their loss is minus a cosine: 0 says nothing, -1 is agreement
 NARROW = {"barlow": {"out": 6}, "vicreg": {"out": 6}}  # eight images cannot have more uncorrelated dimensions
+NARROW |= {"dino": {"prototypes": 32, "local_views": 0}}  # of 8, a centre hardly finds room for 8 images
 NARROW |= {"mae": {"mask_ratio": 0.5}, "simmim": {"mask_ratio": 0.5, "cell": 1}}  # of 16 patches
 LEARNED = 0.5  # share of chance that is left; five seeds ended at .002 to .41, untrained ones at .67 to 1
 OWN_BAR = {"barlow": 0.02}  # weak views agree before training: three seeds ended at .002 to .012, untrained .05 to .5

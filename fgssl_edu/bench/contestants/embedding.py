@@ -8,6 +8,7 @@ from fgssl_edu.bench.contestants.contestant import NETWORKS_MS, PICTURES_MS, Con
 from fgssl_edu.data.image_set import Splits
 from fgssl_edu.methods.masked.mae import MAE
 from fgssl_edu.nets.encoders import Encoder, build_encoder
+from fgssl_edu.panels.attention_heads import AttentionHeads
 from fgssl_edu.panels.collapse import WithoutPart
 from fgssl_edu.panels.collapse_runs import LOOKS, OUT, PARTS, SHOWN
 from fgssl_edu.panels.concepts import ORDERS, ConceptBrowser
@@ -78,4 +79,18 @@ def farm(encoders: dict[str, Encoder], moves: int) -> Contestant:
             "crop": states(moves, draw=[0], flip=[True, False], crop=range(2, 25)),
         },
         PICTURES_MS,
+    )
+
+
+def attention(splits: Splits, moves: int) -> Contestant:
+    """Two untrained transformers at the stored size, where they have most patches."""
+    encoders = {f"seed {seed}": build_encoder("vit_mini", seed=seed) for seed in (0, 1)}
+    rows = splits.test.size // 4  # of patches
+    return (
+        lambda: AttentionHeads(encoders, splits),
+        {
+            "picture": [{"picture": i} for i in range(1, moves + 1)],
+            "place": [{"picture": moves + 1 + i // rows, "row": 1 + i % rows} for i in range(moves)],
+        },
+        NETWORKS_MS,
     )

@@ -1,0 +1,1 @@
+"""Self-distillation: a network learns from a slow copy of itself."""
