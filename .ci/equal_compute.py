@@ -16,7 +16,7 @@ ARMS: dict[str, dict[str, str]] = {
     "rotation": {"random": "", "simclr": "simclr", "supervised": "supervised", "rotation": "rotation"},
     "jigsaw": {"context": "context", "jigsaw": "jigsaw"},
     "colour": {"colour": "colorization", "split_brain": "split_brain"},
-    "inpainting": {"inpainting": "inpainting", "inpainting_adv": ""},
+    "inpainting": {"inpainting": "inpainting", "inpainting_adv": "inpainting_adv"},
     "no-negatives": {"byol": "byol", "simsiam": "simsiam", "barlow": "barlow", "vicreg": "vicreg"},
     "clusters": {"sela": "sela", "swav": "swav", "deepcluster": "deepcluster"},
     "dino": {"dino": "dino"},
@@ -59,7 +59,8 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
         ("dino", "random", "genus/linear"),
         ("dino_no_sharpening", "dino", "species/linear"),
         ("dino_sinkhorn", "dino", "species/linear"),
-        ("dino_vit", "random_vit", "genus/linear"),
+        ("dino_no_centring", "dino", "species/linear"),
+        ("dino_vit", "random_vit", "cls/genus_linear"),
     ],
     "masked": [
         ("mae", "simclr", "species/linear"),
@@ -118,5 +119,6 @@ def headlines() -> list[list[str]]:
             seeds = min(len(ours), len(theirs))
             mean, low, high = records.interval([100 * (ours[i] - theirs[i]) for i in range(seeds)])
             words = f"{tables.title(record, arm)} − {tables.title(record, base)}"
-            rows.append([f"`{slug}`", words, metric.replace("/", " "), f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"])
+            what = metric.replace("/", " ").replace("_", " ")
+            rows.append([f"`{slug}`", words, what, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"])
     return rows

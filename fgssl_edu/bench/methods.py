@@ -26,6 +26,7 @@ from fgssl_edu.runs.arm_tables import ARMS, Arm
 from fgssl_edu.runs.experiment import LIVE_ARMS
 
 BASE = "simclr"  # the method that the others are compared with
+OWN_STEP = {"inpainting_adv": ("inpainting", "inpainting_adv")}  # arms whose step is another than their method's
 ROUNDS, STEPS = {"ci": 1, "lecture": 7}, {"ci": 1, "lecture": 2}  # steps a round
 IMAGES = {"ci": 96, "lecture": 512}  # at most, of which batches are drawn
 MEGABYTE = 1e6
@@ -41,7 +42,11 @@ def run(scale: str, chosen: Sequence[tuple[str, str]] = ()) -> dict[str, object]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        pairs = {ARMS[slug][name].method: (slug, name) for slug, name in chosen} if chosen else arm_of_each_method()
+        pairs = (
+            {ARMS[slug][name].method: (slug, name) for slug, name in chosen}
+            if chosen
+            else arm_of_each_method() | OWN_STEP
+        )
         learners = {str(method): learner(slug, name, scale) for method, (slug, name) in pairs.items()}
         if BASE not in learners:
             learners[BASE] = learner("contrast", BASE, scale)
