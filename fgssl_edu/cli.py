@@ -1,4 +1,4 @@
-"""The command line: `fgssl run | lab | warm | data | doctor | bench | reference`.
+"""The command line: `fgssl run | report | lab | warm | data | doctor | bench | reference`.
 
 Exit status: 0 done, 1 a lesson or a check failed, 2 the user's mistake, 130 stopped by Ctrl-C. Heavy imports come late,
 so that help is there at once.
@@ -121,6 +121,25 @@ def bench(
     from fgssl_edu import bench as benches
 
     benches.main(name, as_json)
+
+
+@app.command()
+def report(
+    places: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with runs, at any depth.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("report"),
+    metric: Annotated[list[str], typer.Option(help="A column, as records name it; may be repeated.")] = [],  # noqa: B006
+    base: Annotated[str | None, typer.Option(help="Words of the line to compare with; the first if left out.")] = None,
+) -> None:
+    """One table of many runs: HTML, Markdown, CSV and plots, beside the papers' numbers."""
+    from fgssl_edu.runs import report as runs_report
+    from fgssl_edu.runs import report_page
+
+    found = runs_report.collect(places, metric)
+    page = report_page.write(found, out, base)
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print_pairs([(line.name, f"seeds {', '.join(str(run.seed) for run in line.runs)}") for line in found.lines])
+    print(page)
 
 
 @app.command()
