@@ -90,3 +90,8 @@ def full_precision() -> Iterator[None]:
             if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         yield
+
+
+def precise(x: Tensor) -> Tensor:
+    """Float32 at least: sums over a batch overflow in half precision. Float64 stays, for tests."""
+    return x if x.dtype == torch.float64 else x.float()

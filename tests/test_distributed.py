@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fgssl_edu.distributed import full_precision, gather, gather_with_gradient, rank, world_size
+from fgssl_edu.distributed import full_precision, gather, gather_with_gradient, precise, rank, world_size
 from fgssl_edu.losses import nt_xent
 
 WORLD = 2
@@ -88,3 +88,9 @@ def test_full_precision_switches_autocast_off_inside_and_back_on_after() -> None
         with pytest.raises(RuntimeError, match="on purpose"), full_precision():
             raise RuntimeError("on purpose")
         assert (rows @ rows).dtype == torch.bfloat16
+
+
+def test_half_precision_is_widened_and_the_rest_is_left_alone() -> None:
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    found = [precise(torch.ones(2, dtype=kind)).dtype for kind in kinds]
+    assert found == [torch.float32, torch.float32, torch.float32, torch.float64]

@@ -8,7 +8,6 @@ pool by maxima; DeepCluster, arXiv 1807.05520, by means). Pretext tasks peak in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +25,6 @@ from fgssl_edu.views.geometry import resized
 # pictures a large probe reads species from any random map, and hardly a trained network can be told from it
 TARGET = 300
 BATCH = 256
-POOLINGS: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
-    "max": F.adaptive_max_pool2d,
-    "mean": F.adaptive_avg_pool2d,
-}
 
 
 def pooled_side(channels: int, target: int = TARGET) -> int:
@@ -42,18 +37,14 @@ def pooled_side(channels: int, target: int = TARGET) -> int:
     return math.isqrt(target // channels)
 
 
-def pool_layer(maps: Tensor, target: int = TARGET, pooling: str = "max") -> Tensor:
-    """(B, C, h, w) -> (B, C s²) with s = `pooled_side`, or the map's own side where that is smaller."""
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r} is unknown: use one of {', '.join(POOLINGS)}")
+def pool_layer(maps: Tensor, target: int = TARGET) -> Tensor:
+    """Maxima, (B, C, h, w) -> (B, C s²) with s = `pooled_side`, or the map's own side where that is smaller."""
     side = pooled_side(maps.shape[1], target)
-    return POOLINGS[pooling](maps, (min(side, maps.shape[2]), min(side, maps.shape[3]))).flatten(1)
+    return F.adaptive_max_pool2d(maps, (min(side, maps.shape[2]), min(side, maps.shape[3]))).flatten(1)
 
 
 @torch.no_grad()
-def layer_features(
-    encoder: Encoder, images: Tensor, size: int | None = None, target: int = TARGET, pooling: str = "max"
-) -> list[Tensor]:
+def layer_features(encoder: Encoder, images: Tensor, size: int | None = None, target: int = TARGET) -> list[Tensor]:
     """Features of a set after every stage, in one pass and in evaluation mode: nothing in the encoder changes.
 
     BatchNorm in training mode would move its running statistics while the probe learns: the classic bug of this
@@ -63,14 +54,14 @@ def layer_features(
         encoder: left in the mode it was in.
         images: (N, 3, H, W) uint8.
         size: side at which the encoder sees them, pixels; None for their own.
-        target, pooling: see `pool_layer`.
+        target: see `pool_layer`.
 
     Returns:
         One (N, C s²) float32 a stage, on the CPU.
     """
     with frozen(encoder) as device:
         blocks = [
-            [pool_layer(maps.float(), target, pooling).cpu() for maps in encoder.stages(resized(block, size, device))]
+            [pool_layer(maps.float(), target).cpu() for maps in encoder.stages(resized(block, size, device))]
             for block in images.split(BATCH)
         ]
     return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
@@ -82,7 +73,6 @@ def layer_scores(
     test: ImageSet,
     size: int | None = None,
     target: int = TARGET,
-    pooling: str = "max",
     seed: int = 0,
 ) -> dict[str, Score]:
     """Test accuracy of `linear_probe` after every stage.
@@ -93,19 +83,19 @@ def layer_scores(
     Args:
         encoder: whose `stages` are read; each probe knows only its own.
         train, test: labelled.
-        size, target, pooling: see `layer_features`.
+        size, target: see `layer_features`.
         seed: of the part of `train` that the strength is chosen on.
 
     Returns:
         "layer/conv1" to "layer/conv5" of an AlexNet, "layer/stage1" ... of another encoder.
     """
     word = "conv" if encoder.name in ALEXNETS else "stage"
-    ours, theirs = (layer_features(encoder, images.images, size, target, pooling) for images in (train, test))
+    ours, theirs = (layer_features(encoder, images.images, size, target) for images in (train, test))
     scores = {}
     for number, (seen, new) in enumerate(zip(ours, theirs, strict=True), start=1):
         score = linear_probe(seen, train.labels, new, test.labels, seed)
         about = {
-            "pooling": f"adaptive {pooling}",
+            "pooling": "adaptive max",
             "feature_dim": seen.shape[1],
             "eval_size": size,
             "dataset": test.name,

@@ -8,11 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fgssl_edu.distributed import full_precision
-
-
-def _precise(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+from fgssl_edu.distributed import full_precision, precise
 
 
 def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
@@ -36,7 +32,7 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -
     if iterations < 1:
         raise ValueError(f"iterations={iterations}: at least 1, or the codes are shared out by nothing; SwAV has 3")
     with full_precision():
-        log_codes = _precise(scores) / epsilon  # (B, K)
+        log_codes = precise(scores) / epsilon  # (B, K)
         for _ in range(iterations):
             log_codes = log_codes - log_codes.logsumexp(dim=0, keepdim=True)  # prototypes: equal shares
             log_codes = log_codes - log_codes.logsumexp(dim=1, keepdim=True)  # samples: one each
@@ -60,6 +56,6 @@ def swav_loss(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: fl
     if not 1 <= len(codes) <= len(scores) or len(scores) < 2:
         raise ValueError(f"{len(codes)} codes for {len(scores)} views: at least two views, and no more codes")
     with full_precision():
-        logits = [_precise(score) / temperature for score in scores]
+        logits = [precise(score) / temperature for score in scores]
         pairs = [(i, v) for i in range(len(codes)) for v in range(len(scores)) if v != i]
         return torch.stack([F.cross_entropy(logits[v], codes[i].to(logits[v])) for i, v in pairs]).mean()

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from fgssl_edu.distributed import full_precision
+from fgssl_edu.distributed import full_precision, precise
 from fgssl_edu.losses.clustering import swav_loss
-
-
-def _precise(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def centred_softmax(logits: Tensor, centre: Tensor, temperature: Tensor | float) -> Tensor:
@@ -27,7 +22,7 @@ def centred_softmax(logits: Tensor, centre: Tensor, temperature: Tensor | float)
         (..., K), rows sum to 1. A constant added to logits and centre alike changes nothing.
     """
     with full_precision():
-        return ((_precise(logits) - centre) / temperature).softmax(dim=-1)
+        return ((precise(logits) - centre) / temperature).softmax(dim=-1)
 
 
 def batch_softmax(logits: Tensor, temperature: Tensor | float) -> Tensor:
@@ -41,7 +36,7 @@ def batch_softmax(logits: Tensor, temperature: Tensor | float) -> Tensor:
         (B, K), each row sums to 1.
     """
     with full_precision():
-        shares = (_precise(logits) / temperature).softmax(dim=0)
+        shares = (precise(logits) / temperature).softmax(dim=0)
         return shares / shares.sum(dim=1, keepdim=True)
 
 

@@ -6,18 +6,12 @@ same. Statistics are those of the rows given: on several ranks the method passes
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from fgssl_edu.distributed import full_precision
+from fgssl_edu.distributed import full_precision, precise
 
 NORM_EPSILON = 1e-5  # added to a variance, as BatchNorm does
 STD_EPSILON = 1e-4  # added to a variance before its root (VICReg): the root's slope at 0 stays finite
-
-
-def _exact(x: Tensor) -> Tensor:
-    """Float32 at least: sums of squares over a batch overflow in half precision."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _check_rows(first: Tensor, second: Tensor) -> None:
@@ -43,7 +37,7 @@ def cross_correlation(first: Tensor, second: Tensor) -> Tensor:
     """
     _check_rows(first, second)
     with full_precision():
-        ones, others = (_standardized(_exact(each)) for each in (first, second))
+        ones, others = (_standardized(precise(each)) for each in (first, second))
         return ones.T @ others / len(ones)
 
 
@@ -81,7 +75,7 @@ def variance_term(embeddings: Tensor) -> Tensor:
     """
     _check_rows(embeddings, embeddings)
     with full_precision():
-        deviation = (_exact(embeddings).var(dim=0) + STD_EPSILON).sqrt()  # (d,)
+        deviation = (precise(embeddings).var(dim=0) + STD_EPSILON).sqrt()  # (d,)
         return (1 - deviation).relu().mean()
 
 
@@ -93,7 +87,7 @@ def covariance_term(embeddings: Tensor) -> Tensor:
     """
     _check_rows(embeddings, embeddings)
     with full_precision():
-        centred = _exact(embeddings) - _exact(embeddings).mean(dim=0)
+        centred = precise(embeddings) - precise(embeddings).mean(dim=0)
         return _off_diagonal(centred.T @ centred / (len(centred) - 1)) / embeddings.shape[1]
 
 
@@ -116,6 +110,6 @@ def vicreg(
     """
     _check_rows(first, second)
     with full_precision():
-        distance = (_exact(first) - _exact(second)).square().mean()
+        distance = (precise(first) - precise(second)).square().mean()
     spread = (variance_term(first) + variance_term(second)) / 2
     return invariance * distance + variance * spread + covariance * (covariance_term(first) + covariance_term(second))

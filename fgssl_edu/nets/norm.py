@@ -32,6 +32,11 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
     raise ValueError(f"norm={kind!r} is unknown: use 'batch' or 'group'")
 
 
+def has_batch_norm(encoder: nn.Module) -> bool:
+    """Whether an encoder's images depend on their batch already, so that its heads may too."""
+    return any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+
+
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
     """Inside, forward passes leave all running statistics of BatchNorm as they are; what is computed does not change.

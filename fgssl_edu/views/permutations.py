@@ -68,12 +68,6 @@ def spread_of(permutations: Tensor) -> tuple[int, float]:
     return int(between.min()), float(between.double().mean())
 
 
-def place_counts(permutations: Tensor) -> Tensor:
-    """How often each tile lies at each place, (tiles, places) int64: P / n where no place gives a tile away."""
-    tiles = permutations.shape[1]
-    return torch.stack([(permutations == tile).sum(dim=0) for tile in range(tiles)])
-
-
 @lru_cache(maxsize=2)
 def _all_orders(tiles: int) -> Tensor:
     """Every order in lexicographic sequence, (n!, n) uint8."""

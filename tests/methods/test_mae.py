@@ -135,7 +135,8 @@ def test_other_masks_and_ratios():
         ({"size": 18}, "no multiple of the patch of 4 px"),
         ({"mask_ratio": 0.99}, "one stay visible"),
         ({"mask": "holes"}, "choose one of random"),
-        ({"decoder_dim": 30}, "multiple of 4"),
+        ({"decoder_dim": 30}, "decoder_dim=30.*multiple of 4"),
+        ({"decoder_dim": 0}, "decoder_dim=0.*multiple of 4"),
         ({"decoder_dim": 32, "decoder_heads": 5}, "decoder_heads=5"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from fgssl_edu.losses import sinkhorn_knopp
 from fgssl_edu.methods.clustering.sela import SeLa
 from fgssl_edu.nets import build_encoder
 from fgssl_edu.nets.modes import frozen
+from fgssl_edu.recipe import Recipe
+from fgssl_edu.train import pretrain
 from fgssl_edu.views import resized
 
 COUNT, SIDE, K = 24, 24, 4
@@ -105,6 +108,40 @@ def test_labelling_leaves_the_network_as_it_was():
     assert method.training and all(torch.equal(method.state_dict()[name], value) for name, value in before.items())
 
 
+def trained(method: SeLa, folder: Path | None = None, stop: int | None = None) -> tuple[list[torch.Tensor], int | None]:
+    """The labels after each of 12 steps, three an epoch, and the step of the checkpoint that the run went on from."""
+    labels, after = [], method.after_step
+
+    def watched(progress: float) -> None:
+        after(progress)
+        labels.append(method.assigned.clone())
+        if len(labels) == stop:
+            raise InterruptedError
+
+    method.after_step = watched
+    recipe = Recipe(steps=12, batch=8, warmup=0, lr=0.01, checkpoint_every=2, accelerator="cpu")
+    return labels, pretrain(method, pictures(), recipe, folder=folder, progress=False).resumed_from
+
+
+def test_labels_stay_for_so_many_epochs_and_change_then():
+    labels, _ = trained(sela(relabel=2))
+    assert all(torch.equal(each, labels[0]) for each in labels[:6])
+    assert all(torch.equal(each, labels[6]) for each in labels[6:]) and not torch.equal(labels[0], labels[6])
+    every, _ = trained(sela())
+    assert torch.equal(every[0], labels[0]) and not torch.equal(every[3], labels[3])
+
+
+def test_a_run_resumed_between_two_labellings_ends_with_the_same_bits(tmp_path: Path):
+    whole, resumed = sela(relabel=2), sela(relabel=2)
+    expected, _ = trained(whole)
+    with pytest.raises(InterruptedError):
+        trained(sela(relabel=2), tmp_path, stop=5)
+    labels, first = trained(resumed, tmp_path)
+    assert first == 4 and all(torch.equal(*pair) for pair in zip(labels, expected[4:], strict=True))
+    state = resumed.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in whole.state_dict().items())
+
+
 def test_every_weight_learns_and_chance_is_log_k():
     method = started()
     batch = Batch(pictures(), torch.arange(COUNT))
@@ -115,7 +152,12 @@ def test_every_weight_learns_and_chance_is_log_k():
 
 @pytest.mark.parametrize(
     ("fields", "complaint"),
-    [({"prototypes": 1}, "prototypes=1"), ({"heads": 0}, "heads=0"), ({"epsilon": -1.0}, "epsilon=-1.0")],
+    [
+        ({"prototypes": 1}, "prototypes=1"),
+        ({"heads": 0}, "heads=0"),
+        ({"epsilon": -1.0}, "epsilon=-1.0"),
+        ({"relabel": 0}, "relabel=0.*from 1"),
+    ],
 )
 def test_mistakes_are_refused_at_construction(fields: dict, complaint: str):
     with pytest.raises(ValueError, match=complaint):

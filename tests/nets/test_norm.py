@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from fgssl_edu.nets import SplitBatchNorm, build_encoder, frozen_statistics, norm_layer, split_batch_norms
+from fgssl_edu.nets.norm import has_batch_norm
 
 
 def batch(*shape: int, seed: int = 0) -> Tensor:
@@ -92,3 +93,9 @@ def test_a_batch_that_does_not_split_is_refused() -> None:
 def test_group_norm_has_at_least_eight_channels_a_group_where_it_can(channels: int, groups: int) -> None:
     layer = norm_layer("group", channels)
     assert isinstance(layer, nn.GroupNorm) and layer.num_groups == groups
+
+
+def test_batch_norm_is_found_split_or_whole_and_group_norm_is_none() -> None:
+    encoder = build_encoder("resnet10", seed=0)
+    assert has_batch_norm(encoder) and has_batch_norm(split_batch_norms(encoder, 2))
+    assert not has_batch_norm(build_encoder("resnet10", norm="group", seed=0))

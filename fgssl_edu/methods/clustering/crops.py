@@ -10,10 +10,10 @@ from itertools import groupby
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fgssl_edu.methods.base import augmentation
 from fgssl_edu.nets.encoders import Encoder
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.views.multicrop import MultiCrop
 from fgssl_edu.views.presets import ViewPreset
 
@@ -48,7 +48,7 @@ def projector(encoder: Encoder, hidden: int | None, out: int) -> nn.Module:
     for name, value, least in (("hidden", hidden, 1), ("out", out, 2)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name}={value!r}: a width is a whole number, at least {least}; SwAV has 2048 and 128")
-    batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+    batch_norm = has_batch_norm(encoder)
     norm = nn.BatchNorm1d(hidden) if batch_norm else nn.LayerNorm(hidden)
     return nn.Sequential(nn.Linear(encoder.dim, hidden), norm, nn.ReLU(inplace=True), nn.Linear(hidden, out))
 

@@ -54,6 +54,7 @@ class SeLa(Method):
         heads: int = 1,
         epsilon: float = 0.04,
         iterations: int = 30,
+        relabel: int = 1,
         seed: int = 0,
     ) -> None:
         """Prepare heads and views.
@@ -67,13 +68,17 @@ class SeLa(Method):
             epsilon: 1 / lambda of the paper, in nats of log-probability: softness of the plan whose largest entry is an
                 image's label.
             iterations: of Sinkhorn-Knopp. The released code stops by a change below .1.
+            relabel: epochs from one labelling to the next, the first before any training.
             seed: of views and heads.
         """
         super().__init__()
         check_codes(prototypes, epsilon, iterations)
         if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1:
             raise ValueError(f"heads={heads!r}: classifiers with labels of their own, a whole number from 1")
+        if isinstance(relabel, bool) or not isinstance(relabel, int) or relabel < 1:
+            raise ValueError(f"relabel={relabel!r}: epochs from one labelling to the next, a whole number from 1")
         self.encoder, self.seed, self.epsilon, self.iterations = encoder, seed, epsilon, iterations
+        self.relabel = relabel
         self.clusters, self.heads, self.chance = prototypes, heads, math.log(prototypes)
         self.augment = augmentation(views, size)
         with seeded(HEAD_SEED + seed):
@@ -81,18 +86,22 @@ class SeLa(Method):
 
     def extra_repr(self) -> str:
         numbers = f"seed={self.seed}, epsilon={self.epsilon}, iterations={self.iterations}, clusters={self.clusters}"
-        return f"{numbers}, heads={self.heads}, views={self.augment.preset}, size={self.augment.size}"
+        numbers = f"{numbers}, heads={self.heads}, relabel={self.relabel}"
+        return f"{numbers}, views={self.augment.preset}, size={self.augment.size}"
 
     def start(self, images: Images, resumed: bool) -> None:
         self.register_buffer("assigned", torch.zeros(self.heads, images.count, dtype=torch.long, device=images.device))
 
     @torch.no_grad()
     def before_epoch(self, images: Images, epoch: int) -> None:
-        """Label all images anew, each head by itself.
+        """Label all images anew, each head by itself, in every epoch that is a multiple of `relabel`.
 
-        Deviation: once an epoch; the released schedule has 100 times in 400 epochs, one to two an epoch at first.
+        Deviation: evenly spaced. The released code's schedule is quadratic, 100 times in 400 epochs: several times in
+        the first ones, up to 8 epochs apart late in training.
         Deviation: seen whole and in evaluation mode; the released code takes augmented images in training mode.
         """
+        if epoch % self.relabel:
+            return
         rows = torch.zeros(images.count, self.encoder.dim, device=images.device)
         with frozen(self):
             for batch in images.batches(PASS):

@@ -83,8 +83,8 @@ class SwAV(Method):
             iterations: of Sinkhorn-Knopp.
             codes: "sinkhorn", or "softmax" of scores / epsilon, which nothing balances: collapse.
             freeze: share of the training in which prototypes stay as they were drawn.
-            memory: embeddings of older batches, for each large view, that share the prototypes with the batch once
-                there are so many; 0 for none. The paper has 3,840 at a batch of 256, from epoch 15 on.
+            memory: embeddings of older batches, for each large view, that share the prototypes with the batch; 0 for
+                none. Deviation: as soon as there are so many; the paper has 3,840 at a batch of 256, after 15 epochs.
             hidden: width of the projector; None: the encoder's D.
             out: dimensions of the embeddings.
             seed: of views, projector, prototypes.

@@ -32,6 +32,7 @@ from fgssl_edu.views.presets import ViewPreset
 
 BALANCES = ("centre", "sinkhorn", "softmax", "none")
 LARGE = 2  # crops that the teacher sees
+LEAST = {"local_views": 0, "prototypes": 2, "hidden": 1, "bottleneck": 1, "freeze_epochs": 0}
 CENTRE_MOMENTUM = 0.9  # .9 to .99 are alike, .999 fails (kNN 69.7 and .1 in the paper's appendix)
 SOURCE, CODE = "arXiv 2104.14294, section 3.2", "facebookresearch/dino, ViT-S/16, 100 epochs"
 
@@ -107,7 +108,14 @@ class DINO(Method):
             seed: of crops and head.
         """
         super().__init__()
-        _check(balance, ema, teacher_temperature, student_temperature, warm_share, local_views)
+        _check(balance, ema, teacher_temperature, student_temperature, warm_share)
+        _check_counts(
+            local_views=local_views,
+            prototypes=prototypes,
+            hidden=hidden,
+            bottleneck=bottleneck,
+            freeze_epochs=freeze_epochs,
+        )
         self.encoder, self.seed, self.balance, self.ema = encoder, seed, balance, ema
         self.teacher_temperature, self.warm_share = teacher_temperature, warm_share
         self.student_temperature = student_temperature
@@ -235,9 +243,7 @@ def _crops(
     return MultiCrop(presets[:LARGE], size, presets[-1], small_size, count)
 
 
-def _check(
-    balance: str, ema: float, temperatures: tuple[float, float], student: float, warm_share: float, local_views: int
-) -> None:
+def _check(balance: str, ema: float, temperatures: tuple[float, float], student: float, warm_share: float) -> None:
     if balance not in BALANCES:
         raise ValueError(f"balance={balance!r}: use one of {', '.join(BALANCES)}")
     if not 0 <= ema <= 1:
@@ -248,5 +254,9 @@ def _check(
         )
     if not 0 < warm_share <= 1:
         raise ValueError(f"warm_share={warm_share}: a share of training, above 0 and at most 1")
-    if isinstance(local_views, bool) or not isinstance(local_views, int) or local_views < 0:
-        raise ValueError(f"local_views={local_views!r}: a count of small crops; 0 switches multi-crop off")
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < LEAST[name]:
+            raise ValueError(f"{name}={value!r}: a whole number, at least {LEAST[name]}")

@@ -15,7 +15,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fgssl_edu.data.image_set import Batch, Images
 from fgssl_edu.distributed import world_size
@@ -27,7 +26,7 @@ from fgssl_edu.methods.finegrained.presets import RATIONALE
 from fgssl_edu.methods.finegrained.rationale_branch import AttentionPooled, Branch, misfit, normalized, target_entropy
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.modes import frozen
-from fgssl_edu.nets.norm import split_batch_norms
+from fgssl_edu.nets.norm import has_batch_norm, split_batch_norms
 from fgssl_edu.views.geometry import crop_resize
 from fgssl_edu.views.presets import ViewPreset
 
@@ -87,7 +86,7 @@ class CommonRationale(MoCo):
         self.kernels, self.weight, self.target, self.align = kernels, weight, target, align
         self.sign, self.softness = ("hurts", 1.0) if paper_code else (sign, softness)
         self.paper_code, self.branch_stopgrad = paper_code, branch_stopgrad
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(2 * HEAD_SEED + seed):
             branch = Branch(encoder.dim, kernels, batch_norm)
         self.branch = split_batch_norms(branch, splits) if splits > 1 else branch

@@ -111,6 +111,8 @@ class MAE(Method):
         self.mask_ratio, self.mask, self.normalize = mask_ratio, mask, normalize
         self.augment, values = augmentation(views, size), 3 * patch**2
         width = encoder.dim // 3 if decoder_dim is None else decoder_dim
+        if width < 4 or width % 4:
+            raise ValueError(f"decoder_dim={width}: positions need sine and cosine of row and column, a multiple of 4")
         if width % decoder_heads:
             raise ValueError(f"decoder_heads={decoder_heads} do not divide a decoder of width {width}")
         with seeded(HEAD_SEED + seed):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from fgssl_edu.data.image_set import Batch, Images
@@ -18,6 +17,7 @@ from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation
 from fgssl_edu.methods.pretext.palette import Palette, PlaceHead, cell_colors, places
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.inputs import seeing
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.color_bins import annealed_mean
 from fgssl_edu.views.presets import ViewPreset
@@ -75,7 +75,7 @@ class Colorization(Method):
         self.objective, self.augment = objective, augmentation(views, size)
         self.palette = Palette(spacing, soft_bins, sigma, rebalance, mix, drop_grey)
         out = len(self.palette.centers) if objective == "classes" else 2
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(HEAD_SEED + seed):
             self.head = PlaceHead(encoder.dim, hidden, out, batch_norm)
 

@@ -13,7 +13,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from fgssl_edu.data.image_set import Batch, Images
@@ -22,6 +21,7 @@ from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, opt
 from fgssl_edu.nets.context import Critic, MapDecoder
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.modes import frozen
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.holes import check_hole, holes, shrunk
 from fgssl_edu.views.presets import ViewPreset
@@ -87,7 +87,7 @@ class Inpainting(Method):
         self.augment = augmentation(views, size)
         with frozen(encoder), torch.no_grad():
             channels, side = encoder.feature_map(torch.zeros(1, 3, size, size)).shape[1:3]
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(HEAD_SEED + seed):
             self.decoder = MapDecoder(channels, side, size, "batch" if batch_norm else "group")
             self.critic = Critic() if adversarial else None

@@ -13,14 +13,13 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fgssl_edu import draws
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import full_precision
 from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation
 from fgssl_edu.nets.encoders import Encoder, seeded
-from fgssl_edu.nets.norm import norm_layer
+from fgssl_edu.nets.norm import has_batch_norm, norm_layer
 from fgssl_edu.views.presets import ViewPreset
 from fgssl_edu.views.turns import field_size, lit_from_above, turned
 
@@ -96,7 +95,7 @@ class Rotation(Method):
         self.encoder, self.seed, self.size, self.all_turns = encoder, seed, size, all_turns
         self.offset, self.light = offset, light
         self.augment = augmentation(views, field_size(size, self.angles))
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(HEAD_SEED + seed):
             self.head = orientation_head(head, encoder.dim, len(self.angles), batch_norm)
         self.chance = math.log(len(self.angles))

@@ -11,7 +11,6 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from fgssl_edu.data.image_set import Batch, Images
@@ -21,6 +20,7 @@ from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation
 from fgssl_edu.methods.pretext.palette import BATCH, Palette, PlaceHead, cell_colors, places
 from fgssl_edu.nets.encoders import Encoder, seeded
 from fgssl_edu.nets.inputs import SplitBrainEncoder
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.color import as_float
 from fgssl_edu.views.presets import ViewPreset
@@ -73,7 +73,7 @@ class SplitBrain(Method):
         self.augment = augmentation(views, size)
         self.palette = Palette(spacing, soft_bins, sigma, rebalance=False, mix=0.5, drop_grey=drop_grey)
         self.register_buffer("level_shares", torch.full((levels,), 1 / levels))
-        batch_norm = any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
+        batch_norm = has_batch_norm(encoder)
         with seeded(HEAD_SEED + seed):
             self.to_colour = PlaceHead(encoder.dim // 2, hidden, len(self.palette.centers), batch_norm)
             self.to_lightness = PlaceHead(encoder.dim // 2, hidden, levels, batch_norm)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.losses import normalized_mse
 from fgssl_edu.methods.base import HEAD_SEED, Presets, participation
-from fgssl_edu.methods.siamese.parts import TwoViews, check_widths, has_batch_norm, mlp
+from fgssl_edu.methods.siamese.parts import TwoViews, check_widths, mlp
 from fgssl_edu.nets.ema import cosine_momentum, ema_copy, ema_update
 from fgssl_edu.nets.encoders import Encoder, seeded
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.views.presets import ViewPreset
 
 SOURCE = "arXiv 2006.07733, section 3 and appendix B; the same in lightly and solo-learn"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.methods.base import Method, augmentation
@@ -26,11 +25,6 @@ def mlp(widths: Sequence[int], batch_norm: bool = True, bias: bool = False) -> n
         norm = nn.BatchNorm1d(leaving) if batch_norm else nn.LayerNorm(leaving)
         layers += [nn.Linear(entering, leaving, bias=False), norm, nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1], bias=bias))
-
-
-def has_batch_norm(encoder: nn.Module) -> bool:
-    """Whether an encoder's images depend on their batch already, so that its heads may too."""
-    return any(isinstance(layer, _BatchNorm) for layer in encoder.modules())
 
 
 def check_widths(**widths: int) -> None:

@@ -16,8 +16,9 @@ from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import full_precision
 from fgssl_edu.losses import negative_cosine
 from fgssl_edu.methods.base import HEAD_SEED, Method, Presets, augmentation, optimizer, participation
-from fgssl_edu.methods.siamese.parts import check_widths, has_batch_norm, mlp
+from fgssl_edu.methods.siamese.parts import check_widths, mlp
 from fgssl_edu.nets.encoders import Encoder, seeded
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.views.presets import ViewPreset
 

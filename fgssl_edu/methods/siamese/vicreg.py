@@ -15,8 +15,9 @@ from fgssl_edu.distributed import gather_with_gradient
 from fgssl_edu.losses import vicreg
 from fgssl_edu.losses.redundancy import STD_EPSILON
 from fgssl_edu.methods.base import HEAD_SEED, Presets, participation
-from fgssl_edu.methods.siamese.parts import TwoViews, check_weights, check_widths, has_batch_norm, mlp
+from fgssl_edu.methods.siamese.parts import TwoViews, check_weights, check_widths, mlp
 from fgssl_edu.nets.encoders import Encoder, seeded
+from fgssl_edu.nets.norm import has_batch_norm
 from fgssl_edu.views.presets import ViewPreset
 
 SOURCE = "arXiv 2105.04906, section 4; released code"
