@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 START_S, RUN_S = 120, 420  # until JupyterLab answers; until a notebook has run
+POLL_MS = 200  # between two looks at a running notebook; Playwright looks at every frame, which costs CPU
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -126,7 +127,7 @@ class Lab:
             "() => { window.ran = null; window.jupyterapp.commands.execute('notebook:run-all-cells')"
             ".then(() => { window.ran = true }, error => { window.ran = String(error) }) }"
         )
-        self.page.wait_for_function("() => window.ran !== null", timeout=RUN_S * 1000)
+        self.page.wait_for_function("() => window.ran !== null", timeout=RUN_S * 1000, polling=POLL_MS)
         self.page.wait_for_function(
             "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
         )
