@@ -130,7 +130,7 @@ def report(
     metric: Annotated[list[str], typer.Option(help="A column, as records name it; may be repeated.")] = [],  # noqa: B006
     base: Annotated[str | None, typer.Option(help="Words of the line to compare with; the first if left out.")] = None,
 ) -> None:
-    """One table of many runs: HTML, Markdown, CSV and plots, beside the papers' numbers."""
+    """One table of many runs, and its plots."""
     from fgssl_edu.runs import report as runs_report
     from fgssl_edu.runs import report_page
 

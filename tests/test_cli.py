@@ -32,7 +32,7 @@ def test_help_is_there_in_less_than_a_cpu_second_and_without_torch():
     code = "import sys, time; from fgssl_edu import cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass\n"
     code += "print(time.process_time(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("run", "lab", "warm", "data", "doctor", "bench", "reference"):
+    for name in ("run", "report", "lab", "warm", "data", "doctor", "bench", "reference"):
         assert f"\n  {name} " in done.stdout
     assert not any(line.endswith("...") for line in done.stdout.splitlines()[1:])  # none is cut off
     seconds, torch_loaded = done.stdout.splitlines()[-1].split()
