@@ -139,7 +139,7 @@ def collect(places: Sequence[Path], metrics: Sequence[str] = ()) -> Report:
     """
     runs, warnings = found_runs(places)
     if not runs:
-        raise ValueError(f"no complete run below {', '.join(str(place) for place in places)}; " + "; ".join(warnings))
+        raise ValueError("; ".join([f"no complete run below {', '.join(map(str, places))}", *warnings]))
     lines, twice = lines_of(runs)
     known = {metric for run in runs for metric in run.record["metrics"]}
     if missing := [metric for metric in metrics if metric not in known]:

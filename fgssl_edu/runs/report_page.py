@@ -18,7 +18,7 @@ from fgssl_edu.runs.report import Line, Report, as_csv, cell
 
 Cell: TypeAlias = tuple[str, str]  # text, and what it links to ("" nothing)
 MARK = "†"  # a metric that was not measured alike on all lines
-NOTE = "95 % intervals: of several runs between seeds, of a single run between test images; points of percent."
+NOTE = "95 % intervals: of several runs between seeds, of a single run between test images. Shares in percent."
 STYLE = (
     "body{font:16px sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;margin:.5em 0 2em}"
     "th,td{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}th:first-child,td:first-child"

@@ -107,7 +107,10 @@ def differences(record: Record, base: str, arms: Sequence[str], metrics: Sequenc
 
 
 def symptoms(record: Record, arms: Sequence[str]) -> list[Row]:
-    """How each arm's trainings ended, as means over seeds, and the collapses that `symptom` names, without a label."""
+    """How each arm's trainings ended, as means over seeds, and the collapses that `symptom` names, without a label.
+
+    Columns that none of the arms has are left out.
+    """
     found = []
     for arm in arms:
         runs = [run["metrics"] for run in record["runs"] if run["arm"] == arm]
@@ -118,7 +121,9 @@ def symptoms(record: Record, arms: Sequence[str]) -> list[Row]:
             row[words] = sum(known) / len(known) if known else None
         row["symptom, in seeds"] = ", ".join(f"{words}: {named.count(words)}" for words in dict.fromkeys(named))
         found.append(row)
-    return found
+    return [
+        {name: value for name, value in row.items() if any(each[name] is not None for each in found)} for row in found
+    ]
 
 
 def last_row(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import sys
-import time
-import traceback
 from pathlib import Path
 
 import pytest
@@ -15,7 +11,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))  # also in the processes that are started
-from contract_methods import context, pictures
+from contract_methods import pictures
+from contract_processes import on_both
 
 from fgssl_edu import draws
 from fgssl_edu.data.image_set import Batch
@@ -23,7 +20,7 @@ from fgssl_edu.losses import sinkhorn_knopp
 from fgssl_edu.methods.clustering.swav import SwAV
 from fgssl_edu.nets import build_encoder
 
-COUNT, MEMORY, START_S = 12, 10, 120
+COUNT, MEMORY = 12, 10
 SCORES = 0.3 * draws.normal(0, 0, torch.arange(COUNT), "scores", 5)
 
 
@@ -48,44 +45,19 @@ def computed(part: slice) -> dict[str, Tensor]:
     return found
 
 
-def on_rank(rank: int, folder: str, results) -> None:
-    try:
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-        half = COUNT // 2
-        found = computed(slice(rank * half, (rank + 1) * half))
-        loss = found["loss"].clone()
-        dist.all_reduce(loss)
-        found["loss"] = loss / 2
-        results.put((rank, {name: value.numpy() for name, value in found.items()}))
-        dist.destroy_process_group()
-    except BaseException:
-        results.put((rank, traceback.format_exc()))
+def on_rank(rank: int, folder: Path) -> dict:
+    half = COUNT // 2
+    found = computed(slice(rank * half, (rank + 1) * half))
+    loss = found["loss"].clone()
+    dist.all_reduce(loss)
+    found["loss"] = loss / 2
+    return {name: value.numpy() for name, value in found.items()}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
     """What both processes found."""
-    folder, made = tmp_path_factory.mktemp("swav_ranks"), context()
-    results = made.Queue()
-    processes = [made.Process(target=on_rank, args=(rank, str(folder), results)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    try:
-        found: dict[int, dict] = {}
-        deadline = time.monotonic() + START_S
-        while len(found) < 2:
-            with contextlib.suppress(queue.Empty):
-                found.update([results.get(timeout=1)])
-            assert not any(process.exitcode for process in processes), "a process died"
-            assert time.monotonic() < deadline, "the processes take too long"
-        assert all(isinstance(each, dict) for each in found.values()), "\n".join(map(str, found.values()))
-        return found
-    finally:
-        for process in processes:
-            process.join(timeout=10)
-            process.kill()
-        results.close()
+    return on_both(on_rank, tmp_path_factory.mktemp("swav_ranks"))
 
 
 def test_two_halves_have_the_codes_losses_and_gradients_of_the_whole(ranks: dict[int, dict]):

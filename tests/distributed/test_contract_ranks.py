@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import sys
-import time
-import traceback
 from pathlib import Path
 
 import pytest
@@ -15,26 +11,16 @@ import torch
 import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))  # also in the processes that are started
-from contract_methods import NAMES, Clusters, LocalBank, Plain, context, digest, make, pictures, train
+from contract_methods import NAMES, Clusters, LocalBank, Plain, digest, make, pictures, train
+from contract_processes import on_both
 
 STEPS = 4  # over the end of an epoch
 UNEVEN = 25  # images: 13 for one process, 12 for the other, in three batches and two
-START_S = 120  # at most, on a busy machine
 CLOSE = {"barlow": 5e-3}  # losses near 10 of rows divided by the deviation of 8; test_gathers.py is exact
 
 
-def on_rank(rank: int, folder: str, results) -> None:
-    """Send {name: (losses, hash of the state)} for all methods, or what went wrong."""
-    try:
-        results.put((rank, train_all(rank, folder)))
-    except BaseException:
-        results.put((rank, traceback.format_exc()))
-
-
-def train_all(rank: int, folder: str) -> dict:
-    """All methods on one of two processes."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def train_all(rank: int, folder: Path) -> dict:
+    """{name: (losses, hash of the state)} of all methods on one of two processes."""
     os.environ.update(LOCAL_RANK=str(rank), WORLD_SIZE="2", NODE_RANK="0")
     found = {}
     for name in NAMES:
@@ -48,8 +34,7 @@ def train_all(rank: int, folder: str) -> dict:
     clusters = Clusters()
     history = train(clusters, processes=2, steps=STEPS, count=UNEVEN)
     found["uneven"] = (history.column("loss")[1], digest(clusters.state_dict()))
-    found["resume"] = stop_and_go_on(Path(folder))
-    dist.destroy_process_group()
+    found["resume"] = stop_and_go_on(folder)
     return found
 
 
@@ -83,26 +68,7 @@ def stop_after(step: int):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
     """What both processes found."""
-    folder, made = tmp_path_factory.mktemp("ranks"), context()
-    results = made.Queue()
-    processes = [made.Process(target=on_rank, args=(rank, str(folder), results)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    try:
-        found: dict[int, dict] = {}
-        deadline = time.monotonic() + START_S
-        while len(found) < 2:
-            with contextlib.suppress(queue.Empty):
-                found.update([results.get(timeout=1)])
-            assert not any(process.exitcode for process in processes), "a process died"
-            assert time.monotonic() < deadline, "the processes take too long"
-        assert all(isinstance(each, dict) for each in found.values()), "\n".join(map(str, found.values()))
-        return found
-    finally:
-        for process in processes:
-            process.join(timeout=10)
-            process.kill()
-        results.close()
+    return on_both(train_all, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("name", NAMES)

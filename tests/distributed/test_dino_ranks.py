@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))  # also in the processes that are started
-from contract_methods import context, pictures
+from contract_methods import pictures
+from contract_processes import WORLD, on_both
 
 from fgssl_edu.data.image_set import Batch
 from fgssl_edu.distributed import gather
 from fgssl_edu.methods.distillation.dino import BALANCES, DINO
 from fgssl_edu.nets import build_encoder
 
-COUNT, WORLD = 8, 2
-START_S = 120  # at most, on a busy machine
+COUNT = 8
 CLOSE = 1e-6  # float32 sums in another order
 
 
@@ -42,35 +40,19 @@ def one_step(balance: str, index: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**scalars, **gradients, **first, "centre": method.centre, "targets": targets.transpose(0, 1).contiguous()}
 
 
-def on_rank(rank: int, folder: str, results) -> None:
-    try:
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
-        mine, found = torch.arange(COUNT).chunk(WORLD)[rank], {}
-        for balance in BALANCES:
-            parts = one_step(balance, mine)
-            joined = {"targets": gather(parts.pop("targets")), "centre": parts.pop("centre")}
-            mean = {name: gather(value[None]).mean(dim=0) for name, value in parts.items()}
-            found[balance] = {name: value.tolist() for name, value in {**joined, **mean}.items()}
-        results.put((rank, found))
-        dist.destroy_process_group()
-    except BaseException:
-        results.put((rank, traceback.format_exc()))
+def on_rank(rank: int, folder: Path) -> dict:
+    mine, found = torch.arange(COUNT).chunk(WORLD)[rank], {}
+    for balance in BALANCES:
+        parts = one_step(balance, mine)
+        joined = {"targets": gather(parts.pop("targets")), "centre": parts.pop("centre")}
+        mean = {name: gather(value[None]).mean(dim=0) for name, value in parts.items()}
+        found[balance] = {name: value.tolist() for name, value in {**joined, **mean}.items()}
+    return found
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
-    made = context()
-    results = made.Queue()
-    folder = str(tmp_path_factory.mktemp("dino"))
-    processes = [made.Process(target=on_rank, args=(rank, folder, results)) for rank in range(WORLD)]
-    for process in processes:
-        process.start()
-    found = dict(results.get(timeout=START_S) for _ in processes)
-    for process in processes:
-        process.join(timeout=10)
-    assert all(isinstance(each, dict) for each in found.values()), "\n".join(map(str, found.values()))
-    return found
+    return on_both(on_rank, tmp_path_factory.mktemp("dino"))
 
 
 @pytest.mark.slow

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))  # also in the processes that are started
-from contract_methods import SIDE, context, pictures
+from contract_methods import SIDE, pictures
+from contract_processes import WORLD, on_both
 
 from fgssl_edu import draws
 from fgssl_edu.data.image_set import Batch
@@ -26,8 +22,7 @@ from fgssl_edu.methods import build
 from fgssl_edu.methods.contrastive.moco import MoCo
 from fgssl_edu.nets import build_encoder
 
-WORLD, ROWS = 2, 4  # processes; images of each
-START_S = 120  # at most, on a busy machine
+ROWS = 4  # images of each process
 EXACT = {"rtol": 1e-12, "atol": 1e-12}  # float64, sums in another order
 STEPS, QUEUE = 3, 20  # 3 x 8 keys: the queue wraps around
 
@@ -86,16 +81,10 @@ def everything(mine: slice) -> dict[str, list[Tensor]]:
     return found | {"queue": of_queue(mine)}
 
 
-def on_rank(rank: int, folder: str, results) -> None:
-    """Send what this process found, as lists, or what went wrong."""
-    try:
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
-        found = everything(slice(ROWS * rank, ROWS * (rank + 1)))
-        results.put((rank, {name: [value.tolist() for value in values] for name, values in found.items()}))
-        dist.destroy_process_group()
-    except BaseException:
-        results.put((rank, traceback.format_exc()))
+def on_rank(rank: int, folder: Path) -> dict:
+    """What this process found, as lists."""
+    found = everything(slice(ROWS * rank, ROWS * (rank + 1)))
+    return {name: [value.tolist() for value in values] for name, values in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -107,25 +96,7 @@ def alone() -> dict[str, list[Tensor]]:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory, alone: dict[str, list[Tensor]]) -> list[dict[str, list[Tensor]]]:
     """What each of two processes computes of its half."""
-    folder, made = tmp_path_factory.mktemp("gathers"), context()
-    results = made.Queue()
-    processes = [made.Process(target=on_rank, args=(rank, str(folder), results)) for rank in range(WORLD)]
-    for process in processes:
-        process.start()
-    try:
-        found: dict[int, dict] = {}
-        deadline = time.monotonic() + START_S
-        while len(found) < WORLD:
-            with contextlib.suppress(queue.Empty):
-                found.update([results.get(timeout=1)])
-            assert not any(process.exitcode for process in processes), "a process died"
-            assert time.monotonic() < deadline, "the processes take too long"
-    finally:
-        for process in processes:
-            process.join(timeout=10)
-            process.kill()
-        results.close()
-    assert all(isinstance(each, dict) for each in found.values()), "\n".join(map(str, found.values()))
+    found = on_both(on_rank, tmp_path_factory.mktemp("gathers"))
     types = {name: [value.dtype for value in values] for name, values in alone.items()}
     return [
         {

@@ -98,3 +98,5 @@ def test_symptoms_are_counted_over_seeds_from_the_numbers_of_the_last_step():
         "features' rank": 49.0,
         "symptom, in seeds": "none: 1",
     }
+    (alone,) = tables.symptoms({"runs": runs}, ["c"])
+    assert set(alone) == {"arm", "features' rank", "symptom, in seeds"}  # no empty columns
