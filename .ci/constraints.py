@@ -34,7 +34,7 @@ def pins(pyproject: dict) -> list[str]:
 def direct(pyproject: dict) -> set[str]:
     """Names of every package that pyproject.toml asks for itself."""
     asked = list(pyproject["project"]["dependencies"])
-    for group in pyproject["dependency-groups"].values():
+    for group in (*pyproject["dependency-groups"].values(), *pyproject["project"]["optional-dependencies"].values()):
         asked += [entry for entry in group if isinstance(entry, str)]
     return {normalised(re.split(r"[\s<>=!~;\[]", entry, maxsplit=1)[0]) for entry in asked}
 
