@@ -207,6 +207,22 @@ def data_verify(name: Annotated[str, typer.Argument(help="A data set of `fgssl d
     sys.exit(FAILED if found.problems else 0)
 
 
+@data.command("shards")
+def data_shards(
+    source: Annotated[str, typer.Argument(help="A data set of `fgssl data list`, or folder:PATH.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make; it gets train and test.")],
+    size: Annotated[int | None, typer.Option(help="Side of square pictures, px; their own size if left out.")] = None,
+    per_shard: Annotated[int, typer.Option(min=1, help="Pictures a shard.")] = 1000,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be read.")] = False,
+) -> None:
+    """Rewrite a data set as tar shards, to be streamed while training."""
+    from fgssl_edu.data.convert import to_shards
+
+    for split, index in to_shards(source, out, size, per_shard, "skip" if skip_bad else "raise").items():
+        held = sum(shard.bytes for shard in index.shards) / 1e6
+        print(f"{out / split}: {index.total:,} pictures in {len(index.shards)} shards, {held:,.1f} MB")
+
+
 def data_script(name: str) -> ModuleType:
     """The module of a data script, imported by its path."""
     import importlib.util

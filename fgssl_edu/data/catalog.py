@@ -6,6 +6,7 @@ import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 
 import torch
 
@@ -64,10 +65,11 @@ def load(
     return replace(splits, train=_fewer(splits.train, train_images, seed), test=_fewer(splits.test, test_images, seed))
 
 
-def _photographs(dataset: str, image_size: int, on_bad: str, seed: int) -> Splits:
+def folder_of(dataset: str) -> Path:
+    """Where the photographs of a data set are; ValueError for an unknown name, and for a set that was not fetched."""
     kind, _, path = dataset.partition(":")
     if kind == "folder" and path:
-        return load_folder(path, image_size, on_bad, seed)
+        return Path(path).expanduser()
     if dataset not in CATALOG or dataset == "folder:PATH":
         close = difflib.get_close_matches(dataset, CATALOG, n=1, cutoff=0.5)
         meant = f" Did you mean {close[0]!r}?" if close else ""
@@ -75,7 +77,13 @@ def _photographs(dataset: str, image_size: int, on_bad: str, seed: int) -> Split
     folder = data_dir() / dataset
     if not (folder / MANIFEST).is_file():
         raise ValueError(f"dataset={dataset!r} is not in {folder}: run `fgssl data get {dataset}` first")
-    splits = load_folder(folder, image_size, on_bad, seed)
+    return folder
+
+
+def _photographs(dataset: str, image_size: int, on_bad: str, seed: int) -> Splits:
+    splits = load_folder(folder_of(dataset), image_size, on_bad, seed)
+    if dataset not in CATALOG:
+        return splits
     provenance, _, licence = CATALOG[dataset].partition("; ")
 
     def named(images: ImageSet) -> ImageSet:

@@ -8,6 +8,7 @@ up.
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import warnings
@@ -28,11 +29,11 @@ THREADS = min(8, os.cpu_count() or 1)
 ROOM = 3  # a JPEG is decoded at a fraction of its size that is still ROOM times the stored side: quick, and no aliasing
 
 
-def read_picture(path: Path, side: int | None = None) -> Image.Image:
+def read_picture(file: Path | bytes, side: int | None = None) -> Image.Image:
     """Decode one file.
 
     Args:
-        path: JPEG, PNG or any other format that Pillow reads; of an animation the first frame.
+        file: its path or its content: JPEG, PNG or any other format that Pillow reads; of an animation the first frame.
         side: pixels that its shorter side is needed at: a JPEG is decoded no larger than that takes. None: full size.
 
     Returns:
@@ -41,12 +42,12 @@ def read_picture(path: Path, side: int | None = None) -> Image.Image:
     Raises:
         ValueError: what is wrong with the file.
     """
-    if not path.is_file():
+    if isinstance(file, Path) and not file.is_file():
         raise ValueError("missing")
-    if path.stat().st_size == 0:
+    if (file.stat().st_size if isinstance(file, Path) else len(file)) == 0:
         raise ValueError("empty file (0 bytes)")
     try:
-        with Image.open(path) as image:
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             if side is not None:
                 image.draft(None, (ROOM * side, ROOM * side))
             return _rgb(ImageOps.exif_transpose(image))
@@ -56,9 +57,9 @@ def read_picture(path: Path, side: int | None = None) -> Image.Image:
         raise ValueError(f"cannot be decoded ({error})") from error
 
 
-def read_square(path: Path, size: int) -> np.ndarray:
+def read_square(file: Path | bytes, size: int) -> np.ndarray:
     """The central square of one file as (size, size, 3) uint8 RGB; ValueError as `read_picture`."""
-    picture = read_picture(path, size)
+    picture = read_picture(file, size)
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
