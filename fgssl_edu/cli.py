@@ -17,8 +17,6 @@ import typer
 from fgssl_edu.runs.notebook import RunFailed
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from fgssl_edu.runs.notebook import Plan
 
 FAILED, MISTAKE, STOPPED = 1, 2, 130
@@ -34,6 +32,7 @@ data = typer.Typer(help="Data sets: what there is, fetch one, check one.", no_ar
 app.add_typer(data, name="data")
 
 Slug = Annotated[str, typer.Argument(help="The lesson: start, contrast, coarse-bias ...")]
+DataSet = Annotated[str, typer.Argument(metavar="NAME", help="A data set of `fgssl data list`.")]
 Parameters = Annotated[
     list[str], typer.Option("-p", metavar="NAME=VALUE", help="A parameter of the lesson; may be repeated.")
 ]
@@ -184,26 +183,39 @@ def weights(
 @data.command("list")
 def data_list() -> None:
     """What data sets there are, and which are on disk."""
-    from fgssl_edu.runs.doctor import data_sets
+    from fgssl_edu.runs import data_sets
 
-    print_pairs([("birds", "always here: rendered"), *data_sets().items(), ("folder:PATH", "your own photographs")])
+    print(data_sets.overview())
+
+
+@data.command("info")
+def data_info(name: DataSet) -> None:
+    """Archives, sizes, terms and citation of a data set."""
+    from fgssl_edu.runs import data_sets
+
+    print(data_sets.about(name))
 
 
 @data.command("get")
-def data_get(name: Annotated[str, typer.Argument(help="A data set of `fgssl data list`.")]) -> None:
+def data_get(
+    name: DataSet,
+    given: Annotated[Path | None, typer.Option("--from", help="Folder with archives that you have already.")] = None,
+) -> None:
     """Fetch a data set: download, check, unpack, list."""
-    print(f"{name}: {data_script(name).main()}")
+    from fgssl_edu.runs import data_sets
+
+    print(f"{name}: {data_sets.script(name).main(given=given)}")
 
 
 @data.command("verify")
-def data_verify(name: Annotated[str, typer.Argument(help="A data set of `fgssl data list`.")]) -> None:
+def data_verify(name: DataSet) -> None:
     """Check a data set on disk against its manifest."""
-    data_script(name)
     from fgssl_edu import paths
-    from fgssl_edu.data import fetch
+    from fgssl_edu.data import manifest, sources
 
-    found = fetch.verify(paths.data_dir() / name)
-    print(f"{name}: {found}")
+    remark = sources.find(name).remark
+    found = manifest.verify(paths.data_dir() / name)
+    print(f"{name}: {found}" + (f"\n  known: {remark}" if remark else ""))
     sys.exit(FAILED if found.problems else 0)
 
 
@@ -221,24 +233,6 @@ def data_shards(
     for split, index in to_shards(source, out, size, per_shard, "skip" if skip_bad else "raise").items():
         held = sum(shard.bytes for shard in index.shards) / 1e6
         print(f"{out / split}: {index.total:,} pictures in {len(index.shards)} shards, {held:,.1f} MB")
-
-
-def data_script(name: str) -> ModuleType:
-    """The module of a data script, imported by its path."""
-    import importlib.util
-
-    from fgssl_edu import config, paths
-
-    scripts = {path.stem: path for path in sorted(paths.data_scripts_dir().glob("*.py"))}
-    if name not in scripts:
-        raise ValueError(
-            f"no data script {name!r}{config.suggestion(name, scripts)}; there are {', '.join(scripts) or 'none'}"
-        )
-    specification = importlib.util.spec_from_file_location(f"data_scripts_{name}", scripts[name])
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -82,8 +82,12 @@ def test_a_dry_run_shows_what_makes_an_arm_what_it_is(fgssl):
         (("run", "contrast", "-p", "dataset=folder:", "--dry-run"), "dataset='folder:' names no folder"),
         (("lab", "--ip=0.0.0.0"), "--ip=0.0.0.0: the course is served to this machine alone"),
         (("warm", "contrats"), "no lesson 'contrats'"),
-        (("data", "get", "cub20"), "no data script 'cub20' (did you mean 'cub200'?)"),
-        (("data", "verify", "imagenet"), "no data script 'imagenet'"),
+        (("data", "get", "cub20"), "no data set 'cub20' (did you mean 'cub200'?)"),
+        (("data", "get", "birdsnap"), "birdsnap (Birdsnap) is not offered: published as a list of Flickr addresses"),
+        (("data", "get", "cub200", "--from", "nowhere"), "--from nowhere: there is no such folder"),
+        (("data", "info", "cub20"), "did you mean 'cub200'?"),
+        (("data", "verify", "cars200"), "no data set 'cars200'"),
+        (("data", "verify", "cub200"), "manifest.csv does not exist"),
         (("bench", "trains"), "no bench 'trains'"),
         (("reference", "strat"), "no lesson 'strat'"),
     ],
@@ -122,22 +126,44 @@ def test_warm_runs_lessons_at_lecture_scale_and_checks_all_of_them_first(fgssl, 
     assert ran == [(slug, "lecture") for slug in config.LESSONS]
 
 
-def test_data_scripts_are_run_from_their_folder(fgssl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "toys.py").write_text("def main():\n    return 'fetched'\n")
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data scripts with one script and its table."""
+    (tmp_path / "toys.py").write_text("def main(given=None):\n    return f'fetched {given}'\n")
+    (tmp_path / "sources.csv").write_text(
+        "name,kind,title,way,how,file,url,bytes,checksum,classes,train,test,unlabelled,licence,terms,citation,remark\n"
+        "toys,open,Toys,,login,a.zip,http://a.b,2000000,md5:0,2,2,1,,CC0,for play,Someone 2020,noisy\n"
+        "dolls,not offered,Dolls,,,,,,,,,,,,,,too many faces\n"
+    )
     monkeypatch.setattr(paths, "data_scripts_dir", lambda: tmp_path)
-    assert fgssl("data", "get", "toys")[:2] == (0, "toys: fetched\n")
+    return tmp_path
+
+
+def test_data_scripts_are_run_from_their_folder(fgssl, toys: Path):
+    assert fgssl("data", "get", "toys")[:2] == (0, "toys: fetched None\n")
+    assert fgssl("data", "get", "toys", "--from", "x")[:2] == (0, "toys: fetched x\n")
+
+
+def test_data_sets_are_listed_with_size_way_and_licence(fgssl, toys: Path, own_home: Path):
     status, out, _ = fgssl("data", "list")
-    assert status == 0 and "toys" in out and "not here: fgssl data get toys" in out
+    lines = [line.split() for line in out.splitlines()]
+    assert status == 0 and ["toys", "-", "2.0", "MB", "login", "CC0", "Toys"] in lines
+    assert out.index("NOT OFFERED") < out.index("Dolls: too many faces")
+    (own_home / "data" / "toys").mkdir(parents=True)
+    (own_home / "data" / "toys" / "manifest.csv").write_text("path,label,split\n")
+    assert ["toys", "here", "2.0", "MB", "login", "CC0", "Toys"] in map(
+        str.split, fgssl("data", "list")[1].splitlines()
+    )
+    status, out, _ = fgssl("data", "info", "toys")
+    assert status == 0 and "a.zip (2,000,000 bytes, md5:0), from http://a.b [login]" in out and "Someone 2020" in out
 
 
-def test_verify_fails_where_a_file_is_missing(fgssl, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "toys.py").write_text("")
-    monkeypatch.setattr(paths, "data_scripts_dir", lambda: tmp_path)
+def test_verify_fails_where_a_file_is_missing_and_says_what_is_known(fgssl, toys: Path, own_home: Path):
     folder = own_home / "data" / "toys"
     folder.mkdir(parents=True)
     (folder / "manifest.csv").write_text("path,label,split\na.png,x,train\n")
     status, out, _ = fgssl("data", "verify", "toys")
-    assert status == 1 and "a.png: missing" in out
+    assert status == 1 and "a.png: missing" in out and "known: noisy" in out
 
 
 def test_bench_and_reference_are_handed_on(fgssl, monkeypatch: pytest.MonkeyPatch):

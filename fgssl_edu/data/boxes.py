@@ -1,8 +1,8 @@
 """Boxes of photographs: where the bird is, as far as a box can tell.
 
-A folder may hold `annotations.csv` with a row a picture: path, width, height, and bbox_x, bbox_y, bbox_w, bbox_h in
-pixels of the picture as it lies there (CUB-200-2011 gives such boxes). A box is a coarse foreground: it holds the bird
-and the corners around it.
+They stand in `manifest.csv` (columns `manifest.FRAME` and `manifest.BOX`) or in an `annotations.csv` beside it with a
+row a picture: path, width, height, and bbox_x, bbox_y, bbox_w, bbox_h, all in pixels of the picture as it lies there
+(CUB-200-2011 gives such boxes). A box is a coarse foreground: it holds the bird and the corners around it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from fgssl_edu.data.image_set import ImageSet
+from fgssl_edu.data.manifest import BOX, CUT_BOTTOM, FRAME, MANIFEST
 
-ANNOTATIONS = "annotations.csv"
-COLUMNS = ("path", "width", "height", "bbox_x", "bbox_y", "bbox_w", "bbox_h")
+TABLES = {  # where boxes may stand, and under which names, in the order of `box_masks`
+    MANIFEST: (*FRAME, *BOX),
+    "annotations.csv": (*FRAME, "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
+}
 
 
 def with_boxes(images: ImageSet, folder: Path) -> ImageSet:
@@ -26,18 +29,23 @@ def with_boxes(images: ImageSet, folder: Path) -> ImageSet:
     Raises:
         ValueError: a row whose numbers are none, by path.
     """
-    path = folder / ANNOTATIONS
-    if not path.is_file() or not len(images):
-        return images
+    for table, columns in TABLES.items():
+        rows = _rows(folder / table, columns)
+        if len(images) and all(name in rows for name in images.paths):
+            boxes = torch.tensor([_numbers(rows[name], columns, folder) for name in images.paths])  # (N, 6)
+            return replace(images, foreground=box_masks(boxes, images.size))
+    return images
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """The rows that have a box by the path of their picture; none where there is no such table."""
+    if not path.is_file():
+        return {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restval="")
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            return images  # annotations of another kind
-        rows = {row["path"]: row for row in reader}
-    if not all(name in rows for name in images.paths):
-        return images
-    boxes = torch.tensor([_numbers(rows[name], path) for name in images.paths])  # (N, 6)
-    return replace(images, foreground=box_masks(boxes, images.size))
+        if not {"path", *columns} <= set(reader.fieldnames or ()):
+            return {}  # a table of another kind
+        return {row["path"]: row for row in reader if any(row[name] for name in columns[2:])}
 
 
 def box_masks(boxes: Tensor, size: int) -> Tensor:
@@ -66,8 +74,9 @@ def _covered(start: Tensor, length: Tensor, size: int) -> Tensor:
     return (torch.minimum(end, cell + 1.0) - torch.maximum(start[:, None], cell.double())).clamp(0, 1)
 
 
-def _numbers(row: dict[str, str], path: Path) -> list[float]:
+def _numbers(row: dict[str, str], columns: tuple[str, ...], folder: Path) -> list[float]:
     try:
-        return [float(row[name]) for name in COLUMNS[1:]]
+        width, height, *box = (float(row[name]) for name in columns)
+        return [width, height - float(row.get(CUT_BOTTOM) or 0), *box]
     except ValueError as error:
-        raise ValueError(f"{path}: the box of {row['path']} is not made of numbers ({error})") from error
+        raise ValueError(f"{folder}: the box of {row['path']} is not made of numbers ({error})") from error

@@ -1,4 +1,4 @@
-"""Data sets by name: rendered birds, CUB-200-2011, or any folder of photographs."""
+"""Data sets by name: rendered birds, what `fgssl data get` has fetched, or any folder of photographs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from fgssl_edu.data import birds
-from fgssl_edu.data.folder import MANIFEST, load_folder
+from fgssl_edu.data import birds, sources
+from fgssl_edu.data.folder import load_folder
 from fgssl_edu.data.image_set import ImageSet, Splits, class_ranks
+from fgssl_edu.data.manifest import MANIFEST
 from fgssl_edu.paths import data_dir
 
 CATALOG: dict[str, str] = {
     "birds": "Parametric birds, rendered by this program with parts, masks and latent factors; licence: MIT",
-    "cub200": "CUB-200-2011 (Wah et al. 2011, Caltech), 200 species, 5,994 + 5,794 photographs; they belong to their "
-    "photographers, given for non-commercial research and education",
+    **{name: f"{source.title} ({source.citation}); {source.terms}" for name, source in sources.offered().items()},
     "folder:PATH": "Your own photographs: manifest.csv (path,label,split), train/ and test/ with class folders, or "
     "class folders alone; their terms are yours to know",
 }

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -57,9 +59,20 @@ def read_picture(file: Path | bytes, side: int | None = None) -> Image.Image:
         raise ValueError(f"cannot be decoded ({error})") from error
 
 
-def read_square(file: Path | bytes, size: int) -> np.ndarray:
-    """The central square of one file as (size, size, 3) uint8 RGB; ValueError as `read_picture`."""
+def read_square(file: Path | bytes, size: int, cut_bottom: int = 0) -> np.ndarray:
+    """The central square of one file as (size, size, 3) uint8 RGB; ValueError as `read_picture`.
+
+    Args:
+        file: its path, or its content.
+        size: side in pixels.
+        cut_bottom: rows of the file's pixels at its lower edge that are no part of the photograph.
+    """
     picture = read_picture(file, size)
+    if cut_bottom:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            scale = max(picture.size) / max(image.size)  # below 1 where a large JPEG was decoded smaller
+        kept = max(1, picture.height - math.ceil(cut_bottom * scale))
+        picture = picture.crop((0, 0, picture.width, kept))
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -79,18 +92,21 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def decode(folder: Path, names: Sequence[str], size: int) -> tuple[Tensor, dict[int, str]]:
+def decode(
+    folder: Path, names: Sequence[str], size: int, cuts: Mapping[str, int] = MappingProxyType({})
+) -> tuple[Tensor, dict[int, str]]:
     """Decode files of a folder, or take their pixels from the cache if none of them has changed.
 
     Args:
         folder: what the names are relative to.
         names: of the files.
         size: side of the stored pictures in pixels.
+        cuts: {name: rows of pixels to cut off at its lower edge}.
 
     Returns:
         images (N, 3, size, size) uint8, and {position: what is wrong} of those that could not be read (theirs are 0).
     """
-    kept = _cache_file(folder, names, size)
+    kept = _cache_file(folder, names, size, cuts)
     shape = (len(names), 3, size, size)
     if kept.is_file() and kept.stat().st_size == np.prod(shape):
         return torch.from_numpy(np.fromfile(kept, dtype=np.uint8).reshape(shape)), {}
@@ -99,7 +115,8 @@ def decode(folder: Path, names: Sequence[str], size: int) -> tuple[Tensor, dict[
 
     def fill(position: int) -> None:
         try:
-            images[position] = read_square(folder / names[position], size).transpose(2, 0, 1)
+            square = read_square(folder / names[position], size, cuts.get(names[position], 0))
+            images[position] = square.transpose(2, 0, 1)
         except ValueError as error:
             problems[position] = str(error)
 
@@ -113,14 +130,15 @@ def decode(folder: Path, names: Sequence[str], size: int) -> tuple[Tensor, dict[
     return torch.from_numpy(images), problems
 
 
-def _cache_file(folder: Path, names: Sequence[str], size: int) -> Path:
-    """Where the pixels are kept: the name changes with any file's name, length or time of change."""
+def _cache_file(folder: Path, names: Sequence[str], size: int, cuts: Mapping[str, int]) -> Path:
+    """Where the pixels are kept: the name changes with any file's name, length, time of change or cut."""
     where = hashlib.blake2b(str(folder.resolve()).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
     what = hashlib.blake2b(f"{STORAGE_VERSION}".encode(), digest_size=8)
     for name in names:
         path = folder / name
         stat = path.stat() if path.is_file() else None
         line = f"{name}\0{stat.st_size if stat else None}\0{stat.st_mtime_ns if stat else None}\0"
+        line += f"{cuts[name]}\0" if name in cuts else ""
         what.update(line.encode("utf-8", "surrogateescape"))
     return cache_dir() / "photographs" / f"{where}-{size}-{what.hexdigest()}.uint8"
 

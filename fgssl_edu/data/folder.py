@@ -1,16 +1,14 @@
 """Photographs in a folder: a manifest, train/ and test/ with class folders, or class folders alone.
 
 `manifest.csv` wins; it has the columns path, label and split (train, test, unlabelled or single), an empty label means
-unlabelled. Without a manifest and without train/ and test/, a quarter of each class is drawn as test images. Everything
-that is wrong with any file is found first and reported together, by name, before anything trains.
+unlabelled; more columns are known to `manifest`. Without a manifest and without train/ and test/, a quarter of each
+class is drawn as test images. Everything that is wrong with any file is found first and reported together, by name,
+before anything trains.
 """
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,14 +17,20 @@ import torch
 from fgssl_edu.data.boxes import with_boxes
 from fgssl_edu.data.decode import decode
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet, Splits, class_ranks
+from fgssl_edu.data.manifest import (
+    CLUTTER,
+    COLUMNS,
+    CUT_BOTTOM,
+    MANIFEST,
+    SPLITS,
+    SUFFIXES,
+    files_below,
+    read_manifest,
+    stray_images,
+)
 
 LOGGER = logging.getLogger(__name__)
-MANIFEST = "manifest.csv"
-COLUMNS = ("path", "label", "split")
-SPLITS = ("train", "test", "unlabelled", "single")  # all but test are trained on
 TEST_SHARE = 0.25  # of each class, where the folder has no split of its own
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-CLUTTER = frozenset({"desktop.ini", "thumbs.db"})  # left by file managers, next to dot files
 SHOWN = 100  # problems that a message lists by name
 SIZES = (4, 2048)  # pixels
 
@@ -36,6 +40,7 @@ class Listing:
     """What a folder holds, before any file is opened."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)  # path, label, split
+    cuts: dict[str, int] = field(default_factory=dict)  # path: pixels to cut off at its lower edge, where there are any
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,7 +72,7 @@ def load_folder(path: str | Path, image_size: int = 64, on_bad: str = "raise", s
         )
     listing = list_folder(folder, seed)
     rows = sorted(listing.rows, key=lambda row: row[2] == "test")  # training images first: the two sets are slices
-    images, unreadable = decode(folder, [name for name, _, _ in rows], image_size)
+    images, unreadable = decode(folder, [name for name, _, _ in rows], image_size, listing.cuts)
     problems = listing.problems + [f"{rows[i][0]}: {unreadable[i]}" for i in sorted(unreadable)]
     if problems and on_bad == "raise":
         raise ValueError(
@@ -93,7 +98,7 @@ def list_folder(folder: Path, seed: int) -> Listing:
         return _list_manifest(folder)
     inside = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not inside:
-        loose = sum(1 for _ in _files(folder, folder))
+        loose = sum(1 for _ in files_below(folder, folder))
         raise ValueError(
             f"{folder}: no class folders ({loose} files). Put the images of each class into a folder of its own, or "
             f"write {MANIFEST} with the columns {','.join(COLUMNS)}; an empty label means unlabelled"
@@ -115,31 +120,6 @@ def list_folder(folder: Path, seed: int) -> Listing:
     return listing
 
 
-def read_manifest(folder: Path) -> list[dict[str, str]]:
-    """The rows of a folder's manifest.csv, all columns; a file that is no such table is a ValueError."""
-    path = folder / MANIFEST
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"{path}: no column {', '.join(missing)}; its first line must name {','.join(COLUMNS)}"
-                )
-            return [{key: value.strip() for key, value in row.items() if key is not None} for row in reader]
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} does not exist: there is nothing to read or to check the folder against") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{path}: not a table in UTF-8 ({error}); save it as CSV, UTF-8, separated by commas"
-        ) from error
-
-
-def stray_images(folder: Path, names: set[str]) -> list[str]:
-    """Image files in a folder, by their suffix, that are not among `names`."""
-    return [name for name in _files(folder, folder) if name not in names and Path(name).suffix.lower() in SUFFIXES]
-
-
 def _list_manifest(folder: Path) -> Listing:
     listing, seen = Listing(), set()
     for row in read_manifest(folder):
@@ -151,8 +131,12 @@ def _list_manifest(folder: Path) -> Listing:
             listing.problems.append(f"{name}: more than one row in {MANIFEST}")
         elif split not in SPLITS:
             listing.problems.append(f"{name}: split {split!r} in {MANIFEST}; use {', '.join(SPLITS)}")
+        elif not (cut := row.get(CUT_BOTTOM) or "0").isdecimal():
+            listing.problems.append(f"{name}: {CUT_BOTTOM} {cut!r} in {MANIFEST}; write a number of pixels")
         else:
             listing.rows.append((str(path), label, split))
+            if int(cut):
+                listing.cuts[str(path)] = int(cut)
         seen.add(str(path))
     stray = stray_images(folder, seen)
     if stray:
@@ -170,7 +154,7 @@ def _list_classes(listing: Listing, folder: Path, parent: Path, split: str) -> N
             continue
         name = entry.relative_to(folder).as_posix()
         if entry.is_dir():
-            files = list(_files(folder, entry))
+            files = list(files_below(folder, entry))
             listing.rows += [(file, entry.name, split) for file in files]
             if not files:
                 listing.problems.append(f"{name}/: a class without images")
@@ -178,15 +162,6 @@ def _list_classes(listing: Listing, folder: Path, parent: Path, split: str) -> N
             listing.problems.append(f"{name}: an image outside of the class folders has no label")
         elif parent != folder:
             listing.notes.append(f"ignored: {name}")
-
-
-def _files(folder: Path, below: Path) -> Iterator[str]:
-    """Every file below a folder but hidden ones and clutter, relative to `folder`, in the same order anywhere."""
-    for where, inside, names in os.walk(below):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower() not in CLUTTER:
-                yield (Path(where) / name).relative_to(folder).as_posix()
 
 
 def _draw_test(rows: list[tuple[str, str, str]], seed: int) -> list[tuple[str, str, str]]:

@@ -20,8 +20,9 @@ from fgssl_edu.data import birds
 from fgssl_edu.data.birds_factors import Factors, Knobs
 from fgssl_edu.data.birds_render import BLOCK_PIXELS, MAX_SIZE, MIN_SIZE, render
 from fgssl_edu.data.birds_world import MIN_DIFFERENCES, World
-from fgssl_edu.data.folder import MANIFEST, load_folder, read_manifest
+from fgssl_edu.data.folder import load_folder
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet
+from fgssl_edu.data.manifest import MANIFEST, read_manifest
 from fgssl_edu.data.open_set_things import PAINTERS, render_things
 from fgssl_edu.draws import uniform
 

@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 
 from fgssl_edu import paths
+from fgssl_edu.data import sources
+from fgssl_edu.runs.data_sets import here
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell")
 SCARCE_BYTES = 5e9  # free disk below which checkpoints and data sets may not fit
@@ -28,7 +30,7 @@ def findings() -> list[tuple[str, str]]:
         ("FGSSL_SCALE", os.environ.get("FGSSL_SCALE") or "not set: lecture"),
         *((name, folder(place)) for name, place in places().items()),
         ("Chromium", chromium()),
-        *((f"data {name}", state) for name, state in data_sets().items()),
+        ("data sets", data_sets()),
         ("lessons", ", ".join(slug for _, slug, _ in paths.course()) or f"none in {paths.notebooks_dir()}"),
     ]
 
@@ -89,11 +91,8 @@ def playwright_chromium() -> str | None:
     return str(found[-1]) if found else None
 
 
-def data_sets() -> dict[str, str]:
-    """For each data script, whether its data set is on disk."""
-    scripts = sorted(path.stem for path in paths.data_scripts_dir().glob("*.py"))
-    there = {name: paths.data_dir() / name for name in scripts}
-    return {
-        name: str(place) if (place / "manifest.csv").is_file() else f"not here: fgssl data get {name}"
-        for name, place in there.items()
-    }
+def data_sets() -> str:
+    """Which of the catalogued data sets are on disk."""
+    names = list(sources.offered())
+    there = [name for name in names if here(name)]
+    return f"{', '.join(there) or 'none here'}; {len(names) - len(there)} to fetch: fgssl data list"

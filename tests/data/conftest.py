@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 import threading
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from fgssl_edu.data import sources
 
 
 @dataclass
@@ -30,7 +33,7 @@ class Served:
 
     @property
     def md5(self) -> str:
-        return hashlib.md5(self.content).hexdigest()
+        return f"md5:{hashlib.md5(self.content).hexdigest()}"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         wanted = handler.headers.get("Range", "")
@@ -53,7 +56,7 @@ class Served:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     """`serve(content, ...)` puts a file on 127.0.0.1; downloads do not wait between attempts."""
-    monkeypatch.setattr("fgssl_edu.data.fetch.WAIT_S", 0.0)
+    monkeypatch.setattr("fgssl_edu.data.fetch.downloads.WAIT_S", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
 
@@ -79,3 +82,39 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def publish(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, Served]]:
+    """`publish(name, {file: content}, train=3)`: the table of sources, with small archives in the place of the real.
+
+    Addresses, sizes and checksums become those of the archives, of the kind that the table has; where the real table
+    knows no size or no checksum, so does this one. What else is named replaces what is said of the set.
+    """
+
+    def start(name: str, files: dict[str, bytes], **changes: object) -> dict[str, Served]:
+        with sources.table_path().open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        own = [row for row in rows if row["name"] == name]
+        own[0].update({key: str(value) for key, value in changes.items()})
+        served = {}
+        for row in own:
+            if (content := files.get(row["file"])) is None:
+                continue
+            kind = row["checksum"].partition(":")[0]
+            row["checksum"] = f"{kind}:{hashlib.new(kind, content).hexdigest()}" if kind else ""
+            row["bytes"] = str(len(content)) if row["bytes"].isdecimal() else row["bytes"]
+            if row["how"] == sources.DOWNLOAD:
+                served[row["file"]] = serve(content, name=row["file"])
+                row["url"] = served[row["file"]].url
+        table = tmp_path_factory.mktemp("table") / "sources.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        monkeypatch.setattr(sources, "table_path", lambda: table)
+        return served
+
+    return start

@@ -63,3 +63,14 @@ def test_boxes_of_real_birds_hold_their_birds(photographs: Path) -> None:
     assert train.foreground is not None
     share = train.foreground.float().mean(dim=(1, 2)) / 255
     assert 0.2 < float(share.mean()) < 0.7 and float(share.min()) > 0  # CUB's birds fill about two fifths
+
+
+def test_a_box_of_a_picture_that_is_cut_goes_through_the_square_of_what_is_left(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.new("RGB", (40, 60), "white").save(tmp_path / f"{name}.png")
+    head = "path,label,split,width,height,box_x,box_y,box_width,box_height,cut_bottom\n"
+    body = "".join(f"{name}.png,x,{split},40,60,0,0,40,20,20\n" for name, split in (("a", "train"), ("b", "test")))
+    (tmp_path / "manifest.csv").write_text(head + body)
+    foreground = catalog.load(f"folder:{tmp_path}", image_size=40).train.foreground
+    assert foreground is not None  # what is left is square: the box is its upper half
+    assert bool((foreground[0, :20] == 255).all()) and not foreground[0, 20:].any()

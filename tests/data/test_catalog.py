@@ -54,7 +54,7 @@ def test_knobs_of_the_birds_are_refused_for_photographs(photos):
     ("name", "message"),
     [
         ("bird", "Did you mean 'birds'"),
-        ("CUB200", "use one of birds, cub200, folder:PATH"),
+        ("CUB200", "use one of birds, cub200, .*folder:PATH"),
         ("folder:", "PATH names your folder"),
         ("folder:PATH", "PATH.* does not exist"),
         ("", "use one of"),
@@ -93,5 +93,4 @@ def test_bad_photographs_are_raised_or_skipped(photos):
 
 
 def test_every_entry_tells_provenance_and_licence_in_one_line():
-    assert set(catalog.CATALOG) == {"birds", "cub200", "folder:PATH"}
-    assert all("\n" not in line and len(line) > 40 for line in catalog.CATALOG.values())
+    assert all("\n" not in line and "; " in line and len(line) > 40 for line in catalog.CATALOG.values())

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fgssl_edu.data.decode import decode, read_square
+from fgssl_edu.paths import cache_dir
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 
@@ -132,3 +133,30 @@ def test_the_cache_holds_one_state_of_a_folder_and_no_broken_one(tmp_path, own_h
 def test_a_cache_that_cannot_be_written_is_only_told(tmp_path, own_home, caplog):
     (own_home / "cache").write_text("a file where the folder should be")
     assert len(decode(tmp_path, three(tmp_path), 8)[0]) == 3 and "not kept" in caplog.text
+
+
+@pytest.mark.parametrize("size", [(120, 90), (2400, 1800)])  # the second is decoded at a fraction of its size
+def test_a_banner_at_the_lower_edge_is_cut_off(tmp_path, size):
+    width, height = size
+    banner = height // 9  # 10 and 200 px
+    image = Image.new("RGB", size, GREEN)
+    image.paste(RED, (0, height - banner, width, height))
+    image.save(tmp_path / "x.jpg", quality=95)
+    plain = read_square(tmp_path / "x.jpg", 32).astype(int)
+    assert np.abs(plain[-1] - RED).max() < 40 and np.abs(plain[0] - GREEN).max() < 5
+    cut = read_square(tmp_path / "x.jpg", 32, cut_bottom=banner).astype(int)
+    assert np.abs(cut[:-1] - GREEN).max() < 10 and np.abs(cut[-1] - GREEN).max() < 30  # of JPEG's blocks at the edge
+
+
+def test_pictures_with_another_cut_are_decoded_again(tmp_path):
+    names = three(tmp_path)
+    first, _ = decode(tmp_path, names, 8)
+    cut, _ = decode(tmp_path, names, 8, {names[0]: 1})
+    assert len(list((cache_dir() / "photographs").glob("*.uint8"))) == 1 and cut.shape == first.shape
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fgssl_edu.data.decode.read_square", lambda *_: pytest.fail("decoded again"))
+        decode(tmp_path, names, 8, {names[0]: 1})
+
+
+def test_of_a_picture_that_is_all_banner_a_line_is_left(tmp_path):
+    assert (read_square(picture(tmp_path / "a.png", RED, size=(9, 9)), 4, cut_bottom=20) == np.array(RED)).all()

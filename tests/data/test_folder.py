@@ -54,6 +54,19 @@ def colors(images: torch.Tensor) -> list[tuple[int, ...]]:
 # ---- layouts
 
 
+def test_a_manifest_names_the_pixels_that_are_no_part_of_the_photograph(tmp_path):
+    for name in ("a.png", "b.png"):
+        image = Image.new("RGB", (40, 40), GREEN)
+        image.paste(RED, (0, 20, 40, 40))
+        image.save(tmp_path / name)
+    rows = [("a.png", "x", "train", "20"), ("b.png", "x", "test", "")]
+    splits = load_folder(manifest(tmp_path, rows, ("path", "label", "split", "cut_bottom")), 8)
+    assert bool((splits.train.images[0, 0] < 100).all()) and bool((splits.test.images[0, 0, -3:] > 100).all())
+    manifest(tmp_path, [("a.png", "x", "train", "-1")], ("path", "label", "split", "cut_bottom"))
+    with pytest.raises(ValueError, match=r"a\.png: cut_bottom '-1' in manifest\.csv; write a number of pixels"):
+        load_folder(tmp_path, 8)
+
+
 def test_class_folders_are_split_75_25_in_every_class_by_seed(tmp_path):
     class_folder(tmp_path, {"wren": 8, "robin": 4, "lone": 1, "pair": 2})
     splits = load_folder(tmp_path, image_size=8)

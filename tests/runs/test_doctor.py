@@ -14,7 +14,10 @@ def test_findings_name_what_a_course_needs(own_home: Path):
     found = dict(doctor.findings())
     assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
     assert found["FGSSL_HOME"] == str(own_home)
-    assert found["data cub200"] == "not here: fgssl data get cub200"
+    assert found["data sets"].startswith("none here; ") and found["data sets"].endswith(" to fetch: fgssl data list")
+    (own_home / "data" / "cub200").mkdir(parents=True)
+    (own_home / "data" / "cub200" / "manifest.csv").touch()
+    assert doctor.data_sets().startswith("cub200; ")
     assert found["lessons"].startswith("start, ")
 
 

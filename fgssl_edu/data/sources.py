@@ -1,0 +1,125 @@
+"""The table of sources, `data_scripts/sources.csv`: every data set, its archives, its terms; the only place of these.
+
+A row is an archive. What is said of the whole set stands in its first row and is empty in the others. Sets that are
+not offered have one row, whose remark is the reason.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from fgssl_edu import config, paths
+
+KINDS = ("fine-grained", "open", "not offered")
+DOWNLOAD = "download"  # anything else under `how` (login, form, by hand) is for the user to do
+ABOUT = "~"  # before a size that is known roughly; it is shown, and not checked
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to be had."""
+
+    file: str  # its name
+    url: str  # of the file; of a page that leads to it where it cannot be downloaded
+    how: str  # download, login, form, by hand
+    bytes: str  # exact, rough ("~5800000000") or, where nobody knows, empty
+    checksum: str  # "md5:...", "sha1:...", "sha256:..."; empty where none is published
+    way: str  # of several ways to get the same pictures, the one that needs this file; empty: all do
+
+    @property
+    def size(self) -> int | None:
+        """Exact size in bytes, where it is published."""
+        return int(self.bytes) if self.bytes and not self.bytes.startswith(ABOUT) else None
+
+    def __str__(self) -> str:
+        size = f"{self.size:,} bytes" if self.size else f"size {size_text([self])}"
+        return f"{self.file} ({size}, {self.checksum or 'no checksum is published'}), from {self.url}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set."""
+
+    name: str
+    kind: str  # of KINDS
+    title: str
+    classes: int
+    sizes: dict[str, int]  # {split: images} as published: train, test, unlabelled
+    licence: str  # in a word or two
+    terms: str
+    citation: str
+    remark: str  # what to know before numbers are compared; why it is not offered
+    archives: tuple[Archive, ...]
+
+    @property
+    def ways(self) -> dict[str, tuple[Archive, ...]]:
+        """The ways to get the set, each with all the archives that it needs; one way ("") for most sets."""
+        names = dict.fromkeys(archive.way for archive in self.archives if archive.way) or {"": None}
+        return {name: tuple(a for a in self.archives if a.way in ("", name)) for name in names}
+
+    @property
+    def how(self) -> str:
+        """How the set is obtained: download, or the hardest that one of its archives asks for."""
+        return next((archive.how for archive in self.archives if archive.how != DOWNLOAD), DOWNLOAD)
+
+    @property
+    def download(self) -> str:
+        """Size of what has to be fetched, the first way, for people."""
+        return size_text(next(iter(self.ways.values())))
+
+
+def size_text(archives: list[Archive] | tuple[Archive, ...]) -> str:
+    """The sum of sizes as "1.2 GB", "~5.8 GB" if some are rough, "unknown" if any is not known."""
+    if not all(archive.bytes for archive in archives):
+        return "unknown"
+    total = sum(int(archive.bytes.removeprefix(ABOUT)) for archive in archives)
+    rough = ABOUT if any(archive.size is None for archive in archives) else ""
+    return rough + (f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB")
+
+
+def table_path() -> Path:
+    """The file: the checkout's, or the copy inside an installed package."""
+    return paths.data_scripts_dir() / "sources.csv"
+
+
+def read() -> dict[str, Source]:
+    """All sources by name, in the order of the table."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    with table_path().open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            groups.setdefault(row["name"], []).append(row)
+    return {name: _source(rows) for name, rows in groups.items()}
+
+
+def offered() -> dict[str, Source]:
+    """The sources that a script fetches or unpacks."""
+    return {name: source for name, source in read().items() if source.kind != "not offered"}
+
+
+def find(name: str) -> Source:
+    """The source of a set that is offered.
+
+    Raises:
+        ValueError: an unknown name, with the known ones; a set that is not offered, with the reason.
+    """
+    known = read()
+    if name not in known:
+        there = ", ".join(offered())
+        raise ValueError(f"no data set {name!r}{config.suggestion(name, known)}; there are {there}")
+    if known[name].kind == "not offered":
+        raise ValueError(f"{name} ({known[name].title}) is not offered: {known[name].remark}")
+    return known[name]
+
+
+def _source(rows: list[dict[str, str]]) -> Source:
+    first = rows[0]
+    archives = tuple(
+        Archive(**{key: row[key] for key in ("file", "url", "how", "bytes", "checksum", "way")})
+        for row in rows
+        if row["file"]
+    )
+    texts = {key: first[key] for key in ("name", "kind", "title", "licence", "terms", "citation", "remark")}
+    sizes = {split: int(first[split]) for split in ("train", "test", "unlabelled") if first[split]}
+    return Source(**texts, classes=int(first["classes"] or 0), sizes=sizes, archives=archives)
