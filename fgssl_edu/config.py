@@ -22,6 +22,7 @@ from fgssl_edu.scales import LESSONS, SCALES
 CHOICES: dict[str, tuple[str, ...]] = {
     "scale": ("ci", "lecture", "full"),
     "optimizer": ("adamw", "sgd", "lars"),
+    "lr_schedule": ("cosine", "steps"),
     "init": ("random", "imagenet", "birds"),
     "target": ("gradcam", "foreground", "discriminative", "uniform"),
     "decoder": ("learned", "renderer", "nearest", "identity"),
@@ -53,6 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "nodes": (1, 1024),
     "checkpoint_every": (1, 10**7),
     "neighbours": (1, 10**6),
+    "finetune_epochs": (0, 10**5),
     "kernels": (1, 4096),
     "decoder_steps": (0, 10**8),
     "sigma_cam": (0.0, 100.0),
@@ -88,6 +90,7 @@ class Settings:
     weight_decay: float = 0.05  # sgd wants about 1e-4, lars 1e-6
     momentum: float = 0.9  # of sgd and lars
     warmup: int = 10  # steps over which lr rises from 0; more where the first steps diverge
+    lr_schedule: str = "cosine"  # to 0; steps: a tenth of lr after 60 and after 80 % of the steps, as MoCo v1
     temperature: float = 0.2  # divides cosine similarities; smaller attends to the hardest negatives
     strength: float = 1.0  # of the views' colours and crops: 0 none, 1 as the preset, 2 twice
     views: str = "mild"  # a name in fgssl_edu.views.presets.VIEWS
@@ -110,6 +113,7 @@ class Settings:
     nodes: int = 1
     checkpoint_every: int = 100  # steps a killed run may lose
     neighbours: int = 20  # k of the kNN score
+    finetune_epochs: int = 0  # of training all weights on the labels, beside the frozen scores; 0 leaves it out
     target: str = "gradcam"  # what the common-rationale branch is fitted to; the others know the truth, or nothing
     kernels: int = 32  # of that branch; fewer see less, and only what many pictures share
     decoder: str = "learned"  # what draws the pairs: learned, renderer (knows the truth), nearest picture, identity

@@ -25,6 +25,7 @@ from fgssl_edu import config, paths, records
 from fgssl_edu.data.image_set import Images, ImageSet, Splits
 from fgssl_edu.evaluate.monitor import CollapseMonitor
 from fgssl_edu.panels.live import LiveCurves
+from fgssl_edu.progress import seconds
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, cache, notebook, parameters, tables
 
@@ -41,6 +42,7 @@ EXPECTED = {
 }
 # Settings in which a run may differ from a record and yet be compared with it.
 BESIDE_THE_POINT = ("scale", "seed", "method", "checkpoint_every", "accelerator", "precision", "devices", "nodes")
+MORE_SCORES = ("finetune_epochs",)  # settings that add scores and leave the others as they are
 MOST_THREADS = 4  # a small network gains nothing from more
 LOOKS = 8  # of the monitors, in one training
 Value = TypeVar("Value")
@@ -199,7 +201,7 @@ class Run:
             return None
         theirs = {**shipped["settings"], **parameters.changed(self.slug, self.settings.method)}  # of the arm that runs
         own = dataclasses.asdict(self.settings).items()
-        same = all(theirs.get(name) == value for name, value in own if name not in BESIDE_THE_POINT)
+        same = all(theirs.get(name) == value for name, value in own if name not in (*BESIDE_THE_POINT, *MORE_SCORES))
         return shipped if same else None
 
     def band(self, arm: str) -> dict[str, list[float]] | None:
@@ -229,7 +231,11 @@ class Run:
         from fgssl_edu.evaluate.suite import evaluate
 
         splits, settings = self.load(), self.settings
-        return self.once(f"scores of {name}", lambda: evaluate(encoder, splits, settings))
+        parts = [cache.of_module(encoder)]
+        folder = cache.file_for(self.slug, f"tuned {name}", cache.key(dataclasses.asdict(settings), self.device, parts))
+        scores = self.once(f"scores of {name}", lambda: evaluate(encoder, splits, settings, folder=folder))
+        shutil.rmtree(folder, ignore_errors=True)  # the checkpoints of a fine-tuning, if there was one
+        return scores
 
     def baselines(self) -> dict[str, dict[str, Score]]:
         """The untrained encoder, scored; where no record holds for these settings, also a supervised one."""
@@ -289,12 +295,3 @@ class Run:
         style = 'style="text-align:left;padding:.15em .8em;font-size:14px"'
         rows = [f"<tr><th {style}>{name}</th><td {style}>{html.escape(value)}</td></tr>" for name, value in self.rows()]
         return f'<table class="fgssl-run">{"".join(rows)}</table>'
-
-
-def seconds(duration: float) -> str:
-    """A duration for a reader: "0.4 s", "41 s", "3 min 20 s"."""
-    if duration < 10:
-        return f"{duration:.1f} s"
-    if duration < 120:
-        return f"{duration:.0f} s"
-    return f"{int(duration // 60)} min {int(duration % 60)} s"

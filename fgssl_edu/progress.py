@@ -33,6 +33,15 @@ class History:
         return [int(row["step"]) for row in rows], [row[name] for row in rows]
 
 
+def seconds(duration: float) -> str:
+    """A duration for a reader: "0.4 s", "41 s", "3 min 20 s"."""
+    if duration < 10:
+        return f"{duration:.1f} s"
+    if duration < 120:
+        return f"{duration:.0f} s"
+    return f"{int(duration // 60)} min {int(duration % 60)} s"
+
+
 def watched() -> bool:
     """Whether a person sees the output as it comes: a terminal, or a notebook that somebody has open."""
     shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

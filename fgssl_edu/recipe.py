@@ -1,6 +1,7 @@
 """How a run is trained: length, batch, optimiser, schedule, devices. A method sees no more of the settings than this.
 
-The schedule is that of SimCLR and MoCo v2 (arXiv 2002.05709, 2003.04297): linear warm-up, then half a cosine to zero.
+The schedule is that of SimCLR and MoCo v2 (arXiv 2002.05709, 2003.04297): linear warm-up, then half a cosine to zero;
+or, with lr_schedule="steps", that of MoCo v1 (arXiv 1911.05722): a tenth of the rate after 60 % and after 80 %.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from fgssl_edu.config import CHOICES, Settings
+
+DECAYS = (0.6, 0.8)  # shares of the steps after which lr_schedule="steps" takes a tenth: 120 and 160 of 200 epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,7 @@ class Recipe:
     momentum: float = 0.9  # of sgd and lars
     weight_decay: float = 0.05  # of parameters with two or more dimensions; sgd wants 1e-4, lars 1e-6
     warmup: int = 10  # steps
+    lr_schedule: str = "cosine"  # or "steps"
     seed: int = 0  # of the order of images
     precision: str = "auto"  # auto: bf16-mixed on a GPU that is good at it, else 32-true
     accelerator: str = "auto"  # auto: cuda where there is one, else cpu
@@ -39,7 +43,7 @@ class Recipe:
     def _mistakes(self) -> list[str | None]:
         found: list[str | None] = [
             f"{name}={getattr(self, name)!r} should be one of {', '.join(CHOICES[name])}"
-            for name in ("optimizer", "precision", "accelerator")
+            for name in ("optimizer", "lr_schedule", "precision", "accelerator")
             if getattr(self, name) not in CHOICES[name]
         ]
         for name in ("steps", "batch", "devices", "nodes", "checkpoint_every", "accumulate"):
@@ -79,9 +83,11 @@ class Recipe:
         return self.batch // self.accumulate
 
     def rate(self, step: int) -> float:
-        """Share of the peak learning rate at a step (0 for the first): up to 1 over the warm-up, then a cosine to 0."""
+        """Share of the peak learning rate at a step (0 for the first): up to 1 in the warm-up, then by the schedule."""
         if step < self.warmup:
             return (step + 1) / self.warmup
+        if self.lr_schedule == "steps":
+            return float(0.1 ** sum(step >= share * self.steps for share in DECAYS))
         return _half_cosine((step - self.warmup) / max(1, self.steps - self.warmup))
 
     def decay(self, step: int, start: float, final: float) -> float:

@@ -119,6 +119,7 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
             "weight_decay": 0.05,
             "steps": 9200,  # ours: 400 epochs of 23 batches
             "warmup": 460,
+            "finetune_epochs": 100,  # 2111.06377
         },
     },
     # Plain backgrounds: before textured ones hardly a method of so few steps gets past an untrained AlexNet

@@ -9,6 +9,7 @@ import random
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -17,7 +18,9 @@ import torch
 from torch import nn
 
 from fgssl_edu import config, lesson, paths, records
+from fgssl_edu.evaluate import suite
 from fgssl_edu.evaluate.statistics import Score
+from fgssl_edu.nets.encoders import build_encoder
 from fgssl_edu.runs import cache, notebook
 
 DECLARED = "scale: str = None  # ci, lecture or full\nseed: int = 0\nsteps: int = None  # updates\nlr: float = None"
@@ -229,6 +232,32 @@ def test_a_network_that_a_result_is_made_from_is_part_of_its_key(capsys: pytest.
     after = run.once("weight", lambda: net.weight)
     assert before.abs().sum() > 0 and after.abs().sum() == 0 and not after.requires_grad
     assert "loaded" not in capsys.readouterr().out
+
+
+def test_an_interrupted_fine_tuning_goes_on_and_its_checkpoints_go_when_it_is_scored(monkeypatch: pytest.MonkeyPatch):
+    from fgssl_edu.evaluate import finetune
+
+    run = start(finetune_epochs=1, image_size=32, train_images=48, test_images=24, batch=16, crop_size=16, eval_size=16)
+    encoder, train, rates = build_encoder("resnet10", seed=0), finetune.pretrain, []
+
+    def stopped(*arguments: Any, **fields: Any) -> object:
+        rates.append(arguments[2].lr)
+        if len(rates) == 2:
+            raise KeyboardInterrupt
+        return train(*arguments, **fields)
+
+    monkeypatch.setattr(
+        suite, "edit_score", lambda *_, **__: types.SimpleNamespace(overall=Score(1.0), per_attribute={})
+    )
+    monkeypatch.setattr(finetune, "pretrain", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run.score("tuned", encoder)
+    shelf = paths.cache_dir() / "once" / "start"
+    (left,) = [path for path in shelf.iterdir() if path.is_dir()]
+    assert [path.name for path in left.iterdir()] == ["search_0.1"]
+    scores = run.score("tuned", encoder)
+    assert rates[2:] == [0.1, 0.03, 0.01, scores["species/finetune"].protocol["chosen"]["lr"]]
+    assert not left.exists() and scores["species/finetune"].protocol["epochs"] == 1
 
 
 def test_scores_come_back_as_scores():

@@ -15,6 +15,7 @@ from fgssl_edu.recipe import Recipe
         ({"batch": 8.0}, "batch=8.0 should be a whole number"),
         ({"lr": -1.0}, "lr=-1.0 should be above 0"),
         ({"optimizer": "adam"}, "optimizer='adam' should be one of adamw, sgd, lars"),
+        ({"lr_schedule": "step"}, "lr_schedule='step' should be one of cosine, steps"),
         ({"warmup": 7}, "warmup=7 should be 0 to steps=6"),
         ({"accumulate": 3}, "batch=8 should be a multiple of accumulate x devices x nodes = 3"),
         ({"clip": 0.0}, "clip=0.0 should be above 0"),
@@ -29,3 +30,11 @@ def test_a_recipe_refuses_what_cannot_be(changes: dict, complaint: str):
 def test_a_recipe_takes_its_part_of_the_settings():
     made = Recipe.of(Settings(steps=50, batch=16, lr=0.1, seed=4, optimizer="sgd"))
     assert (made.steps, made.batch, made.lr, made.seed, made.optimizer, made.accumulate) == (50, 16, 0.1, 4, "sgd", 1)
+
+
+def test_the_rate_falls_to_a_tenth_twice_or_along_a_cosine():
+    steps = Recipe(steps=200, batch=8, warmup=10, lr_schedule="steps")
+    found = [steps.rate(step) for step in (0, 9, 10, 119, 120, 159, 160, 199)]
+    assert found == pytest.approx([0.1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    cosine = Recipe(steps=200, batch=8, warmup=0)
+    assert [cosine.rate(step) for step in (0, 100, 200)] == pytest.approx([1, 0.5, 0])

@@ -70,14 +70,19 @@ def fit_sgd(
     return weight.detach(), bias.detach()
 
 
+def held_out_part(labels: Tensor, seed: int, purpose: str) -> Tensor:
+    """A tenth of each class, at least one image of a class that has two, (N,) bool: what a rate is chosen on."""
+    place, size = class_ranks(labels, seed, purpose)
+    return (place < (HELD_OUT * size).floor().clamp(min=1)) & (size > 1)
+
+
 def choose_rate(features: Tensor, labels: Tensor, classes: int, settings: ProbeSettings, seed: int = 0) -> float:
     """The rate whose probe is right most often on a tenth of each class's training images, of equal ones the smallest.
 
     Raises:
         ValueError: no class has two images.
     """
-    place, size = class_ranks(labels, seed, "probe/sgd held out")
-    held_out = (place < (HELD_OUT * size).floor().clamp(min=1)) & (size > 1)
+    held_out = held_out_part(labels, seed, "probe/sgd held out")
     if not held_out.any():
         raise ValueError("lr='choose': no class has two training images; give a number")
     hits = []

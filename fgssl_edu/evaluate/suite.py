@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from fgssl_edu.evaluate import attention
 from fgssl_edu.evaluate.clustering import kmeans_scores
 from fgssl_edu.evaluate.edits import edit_score
 from fgssl_edu.evaluate.features import extract
+from fgssl_edu.evaluate.finetune import finetune
 from fgssl_edu.evaluate.geometry import geometry
 from fgssl_edu.evaluate.knn import knn
 from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, fit_linear, label_curve, linear_probe
@@ -30,19 +33,22 @@ ALIGNED_IMAGES = 512
 BATCH = 256
 
 
-def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0) -> dict[str, Score]:
+def evaluate(
+    encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0, folder: Path | None = None
+) -> dict[str, Score]:
     """All scores that the data set allows; nothing in the encoder changes.
 
     Args:
         encoder: what `method.evaluated()` gives.
         splits: training and test images; the unlabelled ones are left out.
-        settings: gives eval_size, crop_size and neighbours.
+        settings: gives eval_size, crop_size, neighbours and finetune_epochs.
         seed: of probes, clusters, draws of labels and edits; the same for all encoders that will be compared.
+        folder: for checkpoints of fine-tuning, where `finetune_epochs` asks for it.
 
     Returns:
         "species/..." and, where there are coarse labels, "genus/...": knn, linear, linear_20, 1_shot .. 8_shot, rank1,
         rank5, map, nmi, ari, cluster_accuracy. "geometry/...". With a true foreground, or boxes, "attention/...", and
-        more of it with true parts. For rendered birds "edit/...".
+        more of it with true parts. For rendered birds "edit/...". Where asked for, "species/finetune".
 
     Raises:
         ValueError: there is no labelled test image, or the encoder's features are not finite.
@@ -79,6 +85,9 @@ def evaluate(encoder: Encoder, splits: Splits, settings: Settings, seed: int = 0
     if world is not None and world.names == test.classes:
         edit = edit_score(encoder, world, test.size, settings.eval_size, seed=seed)
         scores |= {"edit/score": edit.overall, **{f"edit/{name}": score for name, score in edit.per_attribute.items()}}
+    if settings.finetune_epochs:
+        tuned = finetune(encoder, splits, settings, seed=seed, folder=folder)
+        scores["species/finetune"] = tuned.score.under(labels="species", crop_size=settings.crop_size)
     about = {"dataset": test.name, "eval_size": settings.eval_size, "picture": "whole, resized"}
     about |= {"encoder": encoder.name, "stem": encoder.stem}
     return {name: score.under(**about) for name, score in scores.items()}
