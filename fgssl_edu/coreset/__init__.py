@@ -14,6 +14,7 @@ from fgssl_edu.coreset.select import (
     select_by_similarity,
     select_coreset,
 )
+from fgssl_edu.coreset.shards import ShardList, select_from_shards, shard_list
 from fgssl_edu.coreset.targets import centroids
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "TAU",
     "Coreset",
     "Features",
+    "ShardList",
     "centroids",
     "coverage",
     "epochs_rule",
@@ -32,5 +34,7 @@ __all__ = [
     "save",
     "select_by_similarity",
     "select_coreset",
+    "select_from_shards",
+    "shard_list",
     "similarity_blocks",
 ]

@@ -83,6 +83,7 @@ def facility_location(features: Features, targets: Tensor, budget: int) -> Cores
         torch.repeat_interleave(torch.arange(len(covers)), torch.tensor([len(cover) for cover in covers])),
         torch.tensor(values, dtype=torch.float64),
         stopped=False,
+        similarity=torch.zeros(0),
     )
 
 
@@ -134,7 +135,8 @@ def _gains(similarity: Tensor, covered: Tensor) -> Tensor:
 
 
 def _without_rounds(indices: Tensor) -> Coreset:
-    return Coreset(indices, torch.zeros_like(indices), torch.zeros(0, dtype=torch.float64), stopped=False)
+    values = torch.zeros(0, dtype=torch.float64)
+    return Coreset(indices, torch.zeros_like(indices), values, stopped=False, similarity=torch.zeros(0))
 
 
 def _check_budget(budget: int) -> None:

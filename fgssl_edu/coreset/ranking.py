@@ -8,6 +8,7 @@ size, and a centroid's shorter list is the beginning of its longer one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,6 +40,11 @@ def similarity_of(keys: Tensor) -> Tensor:
 def index_of(key: int) -> int:
     """The index in a key."""
     return LAST - (key & LAST)
+
+
+def indices_of(keys: Tensor) -> Tensor:
+    """The index in each key, int64."""
+    return LAST - (keys & LAST)
 
 
 def repeatable(blocks: Features) -> Callable[[], Iterable[Tensor]]:
@@ -124,18 +130,25 @@ def _cosines(block: Tensor, centroids: Tensor, start: int) -> Tensor:
     return product
 
 
+class Lists(NamedTuple):
+    """The beginning of every centroid's ranking of a pool."""
+
+    keys: Tensor  # (K, m) int64, descending
+    images: int  # in the pool
+    end: int  # above the largest index; more than `images` where some positions of the pool have no image
+
+
 class Ranking:
     """The nearest `length` images of each centroid, longer when asked for; exact, equal similarities by index.
 
     Attributes:
-        keys: (K, length) int64, descending.
-        count: images in the pool.
+        keys, count, end: as in `Lists`; count is its `images`.
     """
 
-    def __init__(self, blocks: Callable[[], Iterable[Tensor]], length: int) -> None:
-        """Read the stream of (K, n) similarities once; `blocks` gives it again for each doubling of the lists."""
-        self.blocks = blocks
-        self.keys, self.count = self._read(length)
+    def __init__(self, read: Callable[[int], Lists], length: int) -> None:
+        """Ask `read` for lists of this length; it is asked again for each doubling of them."""
+        self.read = read
+        self.keys, self.count, self.end = read(length)
 
     def walk(self, centroid: int) -> Iterator[int]:
         """The keys of a centroid's images, nearest first, to the end of the pool."""
@@ -148,25 +161,32 @@ class Ranking:
             position += len(chunk)
 
     def _grow(self) -> None:
-        keys, count = self._read(min(2 * self.keys.shape[1], self.count))
+        keys, count, _ = self.read(min(2 * self.keys.shape[1], self.count))
         if count != self.count:
-            raise ValueError(f"feature_blocks gave {self.count} rows at first and {count} later")
+            raise ValueError(f"the open set gave {self.count} images at first and {count} later")
         self.keys = keys
 
-    def _read(self, length: int) -> tuple[Tensor, int]:
-        kept, seen = None, 0
-        for similarity in self.blocks():  # (K, n)
-            start = 0
-            while start < similarity.shape[1]:
-                # No more at once than were seen before: of those, the lists so far let some `length` through.
-                part = similarity[:, start : start + max(2 * length, seen)]
-                kept = _merged(kept, part, seen, length)
-                start, seen = start + part.shape[1], seen + part.shape[1]
-        if kept is None or not kept.numel():
-            raise ValueError("the open set or the set of centroids is empty: there is nothing to select from")
-        if seen > LAST:
-            raise ValueError(f"{seen} images are more than a key can number ({LAST}); select from parts of the set")
-        return kept, seen
+
+def nearest(blocks: Iterable[Tensor], length: int) -> Lists:
+    """The nearest `length` images of each centroid, or all, from a stream of (K, n) similarities that is read once."""
+    kept, seen = None, 0
+    for similarity in blocks:
+        start = 0
+        while start < similarity.shape[1]:
+            # No more at once than were seen before: of those, the lists so far let some `length` through.
+            part = similarity[:, start : start + max(2 * length, seen)]
+            kept = _merged(kept, part, seen, length)
+            start, seen = start + part.shape[1], seen + part.shape[1]
+    return checked(kept, seen, seen)
+
+
+def checked(keys: Tensor | None, images: int, end: int) -> Lists:
+    """Lists of a pool; ValueError where it is empty, or larger than keys can number."""
+    if keys is None or not keys.numel():
+        raise ValueError("the open set or the set of centroids is empty: there is nothing to select from")
+    if end > LAST:
+        raise ValueError(f"{end} images are more than a key can number ({LAST}); select from parts of the set")
+    return Lists(keys, images, end)
 
 
 def _merged(kept: Tensor | None, similarity: Tensor, seen: int, length: int) -> Tensor:

@@ -17,9 +17,12 @@ from torch import Tensor
 
 from fgssl_edu.coreset.ranking import (
     Features,
+    Lists,
     Ranking,
     index_of,
+    indices_of,
     is_single_use,
+    nearest,
     repeatable,
     similarity_blocks,
     similarity_of,
@@ -58,6 +61,7 @@ class Coreset:
     rounds: Tensor  # (n,) int64 from 0, ascending: the round that took each image
     values: Tensor  # (rounds,) float64 mean cosine of a round's K picks, a failing last round's with them
     stopped: bool  # whether the stopping rule ended it
+    similarity: Tensor  # (n,) float32 cosine of each image with the nearest centroid that took it, empty without rounds
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -92,7 +96,7 @@ def select_coreset(
     if centroids.ndim != 2 or not bool(centroids.isfinite().all()):
         raise ValueError(f"centroids should be finite and (K, D), not {tuple(centroids.shape)}")
     if list_length is None:
-        list_length = _start_length(budget, tau, len(centroids), is_single_use(feature_blocks))
+        list_length = start_length(budget, tau, len(centroids), is_single_use(feature_blocks))
     stream = repeatable(feature_blocks)
     return select_by_similarity(
         lambda: similarity_blocks(stream(), centroids, block_rows),
@@ -113,8 +117,22 @@ def select_by_similarity(
     list_length: int = UNTIL_STOP,
 ) -> Coreset:
     """`select_coreset` for similarities of any kind: `blocks()` gives a fresh stream of (K, n) float32."""
+    return select_by_lists(
+        lambda length: nearest(blocks(), length), budget, tau, patience, include_failing_round, list_length
+    )
+
+
+def select_by_lists(
+    read: Callable[[int], Lists],
+    budget: int | None,
+    tau: float | None,
+    patience: int,
+    include_failing_round: bool,
+    list_length: int,
+) -> Coreset:
+    """`select_coreset` from the beginnings of the centroids' rankings: `read(length)` gives them of any length."""
     _check(budget, tau, patience, list_length)
-    ranking = Ranking(blocks, list_length)
+    ranking = Ranking(read, list_length)
     limit = ranking.count if budget is None else min(budget, ranking.count)
     chosen: list[list[int]] = []
     values: list[float] = []
@@ -127,11 +145,13 @@ def select_by_similarity(
             room -= len(chosen[-1])
         if stopped or not room:
             break
+    keys = torch.tensor([key for taken in chosen for key in taken], dtype=torch.int64)
     return Coreset(
-        torch.tensor([index for taken in chosen for index in taken]),
+        indices_of(keys),
         torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor([len(taken) for taken in chosen])),
         torch.tensor(values, dtype=torch.float64),
         stopped,
+        similarity_of(keys),
     )
 
 
@@ -145,7 +165,7 @@ def epochs_rule(count: int, epochs: int = 100, images: int = IMAGENET_IMAGES, mo
 def _rounds(ranking: Ranking) -> Iterator[list[int]]:
     """Yield one key for every centroid, its nearest image not taken before this round, until all are taken."""
     walks = [ranking.walk(centroid) for centroid in range(len(ranking.keys))]
-    taken, left = bytearray(ranking.count), ranking.count
+    taken, left = bytearray(ranking.end), ranking.count
     while left:
         picks = [next(key for key in walk if not taken[index_of(key)]) for walk in walks]
         yield picks
@@ -155,11 +175,11 @@ def _rounds(ranking: Ranking) -> Iterator[list[int]]:
 
 
 def _in_order(picks: list[int]) -> list[int]:
-    """The images of a round, nearest first; two centroids may have picked the same one."""
-    return list(dict.fromkeys(index_of(key) for key in sorted(picks, reverse=True)))
+    """The keys of a round's images, nearest first; of two centroids that picked the same one, the nearer one's."""
+    return sorted({index_of(key): key for key in sorted(picks)}.values(), reverse=True)
 
 
-def _start_length(budget: int | None, tau: float | None, centroids: int, single_use: bool) -> int:
+def start_length(budget: int | None, tau: float | None, centroids: int, single_use: bool) -> int:
     """Entries to start each centroid's list with; the stream is read again for each doubling."""
     if budget is None:
         return UNTIL_STOP

@@ -93,7 +93,7 @@ def keep_list(choice: str, settings: config.Settings, pool: OpenSet, chosen: Cor
         **{name: getattr(settings, name) for name in names},
     }
     digest = hashlib.sha256(json.dumps([provenance, settings.key()], sort_keys=True).encode()).hexdigest()[:16]
-    return coreset.save(paths.cache_dir() / "coresets" / f"{digest}.json", chosen, len(pool), provenance)
+    return coreset.save(paths.cache_dir() / "coresets" / f"{digest}.csv", chosen, len(pool), provenance)
 
 
 def training_images(choice: str, settings: config.Settings) -> tuple[Tensor, Splits, dict[str, float]]:

@@ -217,7 +217,7 @@ def test_a_function_is_asked_again_for_longer_lists():
 
 def test_a_stream_that_changes_its_length_is_refused():
     lengths = iter([100, 90, 80, 70])
-    with pytest.raises(ValueError, match="gave 100 rows at first and 90 later"):
+    with pytest.raises(ValueError, match="gave 100 images at first and 90 later"):
         coreset.select_coreset(lambda: [grid(next(lengths), 16, 3, seed=0)], torch.ones(1, 16), 99, list_length=2)
 
 

@@ -36,7 +36,7 @@ def test_x_alone_is_the_target_and_nothing_else():
 @pytest.mark.parametrize("choice", ["random", "raw", "simcore", "stop", "facility", "oracle"])
 def test_x_comes_first_and_the_chosen_pictures_are_the_listed_ones(choice: str):
     images, splits, metrics = coresets.training_images(choice, settings())
-    (file,) = (paths.cache_dir() / "coresets").glob("*.json")
+    (file,) = (paths.cache_dir() / "coresets").glob("*.csv")
     chosen, provenance = coreset.load(file, 100)
     _, pool = coresets.target_and_pool(settings())
     assert torch.equal(images[:48], splits.train.images)
