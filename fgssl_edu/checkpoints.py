@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fgssl_edu.data.image_set import Images
 from fgssl_edu.distributed import gather, rank
 from fgssl_edu.methods.base import Method
 from fgssl_edu.nets.norm import frozen_statistics
@@ -28,7 +29,6 @@ from fgssl_edu.recipe import Recipe
 
 FORMAT = "fgssl_edu checkpoint 2"  # in every file: what tells ours from another program's
 KEPT = 2
-SAMPLED = 64  # images whose pixels tell one set from another
 NAME = re.compile(r"step_(\d{8,})\.pt")
 
 
@@ -162,20 +162,19 @@ def digest(method: Method) -> str:
     return total.hexdigest()
 
 
-def identity(recipe: Recipe, method: Method, images: Tensor) -> dict[str, object]:
+def identity(recipe: Recipe, method: Method, images: Images) -> dict[str, object]:
     """What must be the same for a run to be gone on with: recipe, method with settings and state, images, threads.
 
     Args:
         recipe: of the run.
         method: as it was built, before `start`: a resumed run builds the same.
-        images: (N, 3, H, W) uint8.
+        images: what it trains on.
     """
-    sample = images[:: max(1, len(images) // SAMPLED)]
     return {
         "recipe": asdict(recipe),
         "about": re.sub(r" at 0x[0-9a-f]+", "", repr(method)),
         "initial": digest(method),
-        "images": [*images.shape, int(sample.sum(dtype=torch.int64))],
+        "images": images.identity(),
         "threads": torch.get_num_threads(),
     }
 

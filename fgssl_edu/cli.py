@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fgssl_edu import cli_shards
 from fgssl_edu.runs.notebook import RunFailed
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Data sets: what there is, fetch one, check one.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+data.command("shards")(cli_shards.shards)
+data.command("map")(cli_shards.mapped)
 
 Slug = Annotated[str, typer.Argument(help="The lesson: start, contrast, coarse-bias ...")]
 DataSet = Annotated[str, typer.Argument(metavar="NAME", help="A data set of `fgssl data list`.")]
@@ -217,22 +220,6 @@ def data_verify(name: DataSet) -> None:
     found = manifest.verify(paths.data_dir() / name)
     print(f"{name}: {found}" + (f"\n  known: {remark}" if remark else ""))
     sys.exit(FAILED if found.problems else 0)
-
-
-@data.command("shards")
-def data_shards(
-    source: Annotated[str, typer.Argument(help="A data set of `fgssl data list`, or folder:PATH.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make; it gets train and test.")],
-    size: Annotated[int | None, typer.Option(help="Side of square pictures, px; their own size if left out.")] = None,
-    per_shard: Annotated[int, typer.Option(min=1, help="Pictures a shard.")] = 1000,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be read.")] = False,
-) -> None:
-    """Rewrite a data set as tar shards, to be streamed while training."""
-    from fgssl_edu.data.convert import to_shards
-
-    for split, index in to_shards(source, out, size, per_shard, "skip" if skip_bad else "raise").items():
-        held = sum(shard.bytes for shard in index.shards) / 1e6
-        print(f"{out / split}: {index.total:,} pictures in {len(index.shards)} shards, {held:,.1f} MB")
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,9 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -107,6 +109,28 @@ def atomic_write(path: Path, content: bytes | str) -> Path:
             os.unlink(temporary)
         raise
     return path
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, beside the one named: it gets that name when all is done, and is deleted if anything fails.
+
+    Raises:
+        ValueError: the folder is there already, and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is there already and not empty: name a new folder, or delete it first")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of somebody who was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 @functools.cache

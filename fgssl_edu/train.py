@@ -12,7 +12,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from fgssl_edu import checkpoints
 from fgssl_edu.data.image_set import Batch, Images, ImageSet
-from fgssl_edu.data.loader import Loader
 from fgssl_edu.methods.base import Method, set_rates, spread
 from fgssl_edu.nets.norm import SplitBatchNorm
 from fgssl_edu.progress import History, Progress, Row
@@ -61,7 +60,7 @@ def pretrain(
 
     Args:
         method: on the CPU or not; it ends on the training device.
-        images: (N, 3, H, W) uint8, or a set that holds them; labels are not looked at.
+        images: (N, 3, H, W) uint8, a set that holds them, or one that reads them; labels are not looked at.
         recipe: how long, how fast, on what.
         monitors: called as monitor(method, row, step) every `monitor.every` steps and at the end, on process 0.
         folder: for checkpoints; a run found there goes on, a finished one is returned at once.
@@ -73,7 +72,8 @@ def pretrain(
     fabric = open_fabric(recipe, method)
     seen = pixels(images, fabric.device)
     run = Run(fabric, method, seen, recipe, folder)
-    with Progress(progress if fabric.is_global_zero else False, recipe.steps, run.first) as report:
+    bar = Progress(progress if fabric.is_global_zero else False, recipe.steps, run.first)
+    with closing(run.loader), bar as report:
         for step in range(run.first, recipe.steps):
             if run.epoch(step) != run.epoch(step - 1):
                 method.before_epoch(seen, run.epoch(step))
@@ -146,6 +146,8 @@ def check_devices(recipe: Recipe, method: Method, accelerator: str) -> None:
 
 def pixels(images: ImageSet | Images | Tensor, device: torch.device) -> Images:
     """The images alone, whatever they came in."""
+    if isinstance(images, Images):
+        return images.on(device)
     tensor = images if isinstance(images, Tensor) else images.images
     if tensor.dtype != torch.uint8 or tensor.ndim != 4 or tensor.shape[1] != 3:
         raise ValueError(f"images: {tuple(tensor.shape)} {tensor.dtype}; training takes (N, 3, H, W) uint8")
@@ -172,9 +174,8 @@ class Run:
     def __init__(self, fabric: Fabric, method: Method, seen: Images, recipe: Recipe, folder: Path | None) -> None:
         """Begin, or go on: start the method, load its state, build its optimisers, wrap both, load the rest."""
         self.fabric, self.method, self.recipe, self.folder = fabric, method, recipe, folder
-        place = (fabric.global_rank, fabric.world_size, fabric.device)
-        self.loader = Loader(seen.images, recipe.piece, recipe.seed, *place)
-        self.identity = {} if folder is None else checkpoints.identity(recipe, method, seen.images)
+        self.loader = seen.loader(recipe.piece, recipe.seed, fabric.global_rank, fabric.world_size)
+        self.identity = {} if folder is None else checkpoints.identity(recipe, method, seen)
         saved: State | None = checkpoints.resume(folder, self.identity) if folder is not None else None
         method.to(fabric.device).train()
         method.start(seen, resumed=saved is not None)

@@ -7,15 +7,18 @@ method gets `Batch` and `Images`, which have none, so that self-supervision cann
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from fgssl_edu import draws
+from fgssl_edu.data.loader import Batch, Loader, Walk
 from fgssl_edu.distributed import rank, world_size
 
 UNLABELLED = -1
+SAMPLED = 64  # images whose pixels tell one set from another
 ROUNDING = 1e-6  # images: 0.1 * 30 is a hair more than 3 in floating point, and must not become 4
 
 
@@ -58,21 +61,29 @@ def stratified_share(labels: Tensor, share: float, seed: int) -> Tensor:
     return torch.nonzero((place < wanted) & (labels != UNLABELLED))[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What a method sees of a step: pixels and positions, no labels."""
-
-    images: Tensor  # (B, 3, H, W) uint8, on the training device
-    index: Tensor  # (B,) int64 position in the set, on the same device
-
-
 class Images:
     """The pixels of a whole set for what happens outside the step (banks, clustering); no labels, no masks."""
+
+    digest: str | None = None  # of the content, where that is known without reading it
 
     def __init__(self, images: Tensor, device: str | torch.device = "cpu") -> None:
         assert images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == 3, (images.dtype, images.shape)
         self.images, self.device = images, torch.device(device)
-        self.count = len(images)
+        self.shape: tuple[int, ...] = tuple(images.shape)
+
+    @property
+    def count(self) -> int:
+        """Images in the set."""
+        return self.shape[0]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def on(self, device: torch.device) -> Images:
+        """The same set, its batches on a device."""
+        found = copy(self)
+        found.device = device
+        return found
 
     def batches(self, size: int) -> Iterator[Batch]:
         """This process's share in index order, unaugmented, on the device; with one process, every image once.
@@ -86,8 +97,21 @@ class Images:
             yield Batch(self.take(index), index.to(self.device))
 
     def take(self, index: Tensor) -> Tensor:
-        """The images at `index` (n,) int64, as (n, 3, H, W) uint8 on the device."""
+        """The images at `index` (n,) int64, as (n, 3, H, W) uint8 on the device; ValueError where a set is streamed."""
         return self.images[index.to(self.images.device)].to(self.device)
+
+    def first(self, count: int) -> Tensor:
+        """The first images, all if there are fewer, (n, 3, H, W) uint8 on the device: the same on every process."""
+        return self.images[:count].to(self.device)
+
+    def loader(self, batch: int, seed: int, rank: int = 0, world: int = 1) -> Walk:
+        """Endless shuffled batches on the device; see `Loader`."""
+        return Loader(self.images, batch, seed, rank, world, self.device)
+
+    def identity(self) -> list[int | str]:
+        """Shape, and what tells this content from another of that shape."""
+        sample = self.images[:: max(1, self.count // SAMPLED)]
+        return [*self.shape, self.digest or int(sample.sum(dtype=torch.int64))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,3 +185,4 @@ class Splits:
     train: ImageSet
     test: ImageSet
     notes: tuple[str, ...] = ()  # what was skipped or ignored while loading, one line each, by name
+    stream: Images | None = None  # of a set that is not held in memory: all there is to train on; `train` is a sample

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from torch import Tensor
 from fgssl_edu.data.decode import THREADS, read_picture, read_square
 from fgssl_edu.data.image_set import UNLABELLED
 from fgssl_edu.data.shards import FORMAT, INDEX, PLACE, TABLE, Index, Shard, check_on_bad, read_index, refuse_or_tell
-from fgssl_edu.paths import atomic_write
+from fgssl_edu.paths import atomic_write, whole_folder
 
 PER_SHARD = 1000  # pictures
 BLOCK = 64  # pictures encoded at a time
@@ -70,24 +69,12 @@ def write_shards(
     check_on_bad(on_bad)
     if per_shard < 1:
         raise ValueError(f"per_shard={per_shard}: a shard holds at least one picture")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is there already and not empty: name a new folder, or delete it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a writer that was killed
-    partial.mkdir()
-    try:
+    with whole_folder(folder) as partial:
         stream, written = _members(samples, size, on_bad), 0
         while part := list(islice(stream, per_shard)):
             _write_tar(partial / f"{written // per_shard:06d}.tar", part, written)
             written += len(part)
         index_shards(partial, classes=classes, size=size, source={"name": folder.name} | dict(source or {}))
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return read_index(folder)
 
 

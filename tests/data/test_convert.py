@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from fgssl_edu import cli
 from fgssl_edu.data.catalog import load
-from fgssl_edu.data.convert import to_shards
+from fgssl_edu.data.convert import to_map, to_shards
+from fgssl_edu.data.mapped import MappedImages
 from fgssl_edu.data.shards import read_index, read_shard
 
 pytest.importorskip("webdataset")
@@ -107,3 +108,31 @@ def test_the_command_says_what_it_wrote(folder: Path, tmp_path: Path):
     done = CliRunner().invoke(cli.app, ["data", "shards", f"folder:{folder}", str(tmp_path / "out"), "--size", "16"])
     assert done.exit_code == 0 and "train: 12 pictures in 1 shards" in done.stdout
     assert read_index(tmp_path / "out" / "test").total == 4
+
+
+def test_a_mapped_folder_has_the_pixels_of_the_folder_itself(folder: Path, tmp_path: Path):
+    sets = to_map(f"folder:{folder}", tmp_path / "out", 16)
+    memory = load(f"folder:{folder}", image_size=16)
+    for mapped, images in ((sets["train"], memory.train), (sets["test"], memory.test)):
+        rows = sorted(zip(mapped.labels.tolist(), mapped.images.flatten(1).tolist(), strict=True))
+        assert rows == sorted(zip(images.labels.tolist(), images.images.flatten(1).tolist(), strict=True))
+        assert mapped.classes == images.classes
+
+
+def test_shards_can_be_mapped_and_damaged_ones_left_out(folder: Path, tmp_path: Path):
+    shards = to_shards(f"folder:{folder}", tmp_path / "shards", size=16, per_shard=5)
+    sets = to_map(f"shards:{tmp_path / 'shards'}", tmp_path / "out", 16)
+    assert torch.equal(sets["train"].images[:5], read_shard(shards["train"], "000000.tar", 16)[0])
+    assert sets["test"].source["name"] == "photos/test" and sets["test"].count == 4
+    (tmp_path / "shards" / "train" / "000001.tar").unlink()
+    with pytest.raises(ValueError, match="000001.tar: missing"):
+        to_map(f"shards:{tmp_path / 'shards'}", tmp_path / "again", 16)
+    assert not (tmp_path / "again").exists()
+    only = to_map(f"shards:{tmp_path / 'shards' / 'train'}", tmp_path / "again", 16, on_bad="skip")
+    assert {split: images.count for split, images in only.items()} == {"train": 7}
+
+
+def test_the_map_command_says_what_it_wrote(tmp_path: Path, folder: Path):
+    done = CliRunner().invoke(cli.app, ["data", "map", f"folder:{folder}", str(tmp_path / "out"), "--size", "16"])
+    assert done.exit_code == 0 and "train: 12 pictures of 16 px, 0.0 MB" in done.stdout
+    assert MappedImages(tmp_path / "out" / "test").count == 4

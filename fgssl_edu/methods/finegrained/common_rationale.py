@@ -102,7 +102,7 @@ class CommonRationale(MoCo):
     def start(self, images: Images, resumed: bool) -> None:
         super().start(images, resumed)
         if self.truth is not None:
-            have, need = tuple(self.truth[:, 0].shape), (images.count, *images.images.shape[2:])
+            have, need = tuple(self.truth[:, 0].shape), (images.count, *images.shape[2:])
             if have != need:
                 raise ValueError(f"truth: {have} for images {need}; give the true maps of the training set, as large")
 

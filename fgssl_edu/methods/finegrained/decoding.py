@@ -51,8 +51,7 @@ def fit_decoder(
     Returns:
         The loss of each step, in variances of natural pictures: 1 for the mean picture.
     """
-    whole = Images(images.images, images.device)
-    features = frozen_features(encoder, whole, decoder.size)
+    features = frozen_features(encoder, images, decoder.size)
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=lr, weight_decay=1e-4)
     losses = []
     for step in range(steps):
@@ -62,7 +61,7 @@ def fit_decoder(
         draw = uniform(seed, step, torch.arange(batch), "decoder/batch", 1)[:, 0]
         index = (draw * images.count).long()  # (B,)
         pictures = decoder(features[index.to(features.device)])
-        loss = reconstruction_loss(pictures, resized(whole.take(index), decoder.size, images.device))
+        loss = reconstruction_loss(pictures, resized(images.take(index), decoder.size, images.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -150,6 +150,8 @@ class SynthesizedPairs(Method):
         return f"{weights}, {source}, memory={rows}, redraw={self.redraw}, factors={fingerprint(self.factors)}"
 
     def start(self, images: Images, resumed: bool) -> None:
+        if self.source == "nearest" or self.reconstructs or self.decoder_steps:
+            images.take(torch.arange(1))  # a streamed set refuses that, before any work
         self.base.start(images, resumed)
         self.pictures = images if self.source == "nearest" else None
         if self.factors is not None:

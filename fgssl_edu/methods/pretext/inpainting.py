@@ -103,7 +103,7 @@ class Inpainting(Method):
 
         Deviation: the released code fills with 117, 104, 123, a mean colour whose channels have slipped.
         """
-        pixels = images.images[:SAMPLE].float() / 255
+        pixels = images.first(SAMPLE).float() / 255
         self.fill.copy_(pixels.mean(dim=(0, 2, 3)))
         variance = float(pixels.var(dim=(0, 2, 3), correction=0).mean())
         critic = self.adversarial * math.log(2) + 2 * math.log(2) if self.critic is not None else 0.0
