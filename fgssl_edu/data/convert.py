@@ -18,9 +18,10 @@ from torch import Tensor
 
 from fgssl_edu.data import catalog
 from fgssl_edu.data.decode import THREADS, read_square
-from fgssl_edu.data.folder import MANIFEST, SIZES, list_folder, read_manifest
+from fgssl_edu.data.folder import SIZES, list_folder
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet
 from fgssl_edu.data.loader import permutation
+from fgssl_edu.data.manifest import CUT_BOTTOM, MANIFEST, read_manifest
 from fgssl_edu.data.mapped import MappedImages, write_map
 from fgssl_edu.data.shard_writing import BLOCK, PER_SHARD, Sample, write_shards
 from fgssl_edu.data.shards import Index, check_on_bad, read_index, read_shard, refuse_or_tell
@@ -28,7 +29,7 @@ from fgssl_edu.paths import whole_folder
 
 SPLITS = ("train", "test")
 BIRDS_SIDE = 64  # px, where no size is asked for
-TOLD = ("label", "split", "sha256")  # columns of a manifest that a shard tells in another way
+TOLD = ("label", "split", "sha256", CUT_BOTTOM)  # columns of a manifest that a shard tells in another way
 SHARDS = "shards:"  # begins the name of a data set that is made of shards already
 
 
@@ -143,7 +144,7 @@ def _photographs(dataset: str, on_bad: str) -> Source:
         for i in permutation(len(rows), 0, 0).tolist():
             path, label, _ = rows[i]
             more = {name: text for name, text in known.get(path, {}).items() if text and name not in TOLD}
-            yield Sample(folder / path, number[label], {**more, "path": path})
+            yield Sample(folder / path, number[label], {**more, "path": path}, listing.cuts.get(path, 0))
 
     by_split = {split: [row for row in listing.rows if (row[2] == "test") == (split == "test")] for split in SPLITS}
     unknown = f"photographs in the folder {folder.name}; not known to the program: see what came with them"
@@ -172,6 +173,6 @@ def _square(sample: Sample, size: int) -> Tensor | ValueError:
     if isinstance(sample.picture, Tensor):
         return sample.picture
     try:
-        return torch.from_numpy(read_square(sample.picture, size).transpose(2, 0, 1).copy())
+        return torch.from_numpy(read_square(sample.picture, size, sample.cut_bottom).transpose(2, 0, 1).copy())
     except ValueError as error:
         return error

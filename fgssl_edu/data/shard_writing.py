@@ -39,6 +39,7 @@ class Sample:
     picture: Path | bytes | Tensor  # a file, its content, or (3, H, W) uint8
     label: int = UNLABELLED
     about: Mapping[str, object] = field(default_factory=dict)  # becomes KEY.json: path, group ...
+    cut_bottom: int = 0  # rows of a file's pixels at its lower edge that are no part of the photograph
 
 
 def write_shards(
@@ -124,8 +125,13 @@ def index_shards(
     return read_index(folder)
 
 
-def encode(picture: Path | bytes | Tensor, size: int | None) -> bytes:
+def encode(picture: Path | bytes | Tensor, size: int | None, cut_bottom: int = 0) -> bytes:
     """The JPEG that is stored of a picture: its own bytes where they need no change.
+
+    Args:
+        picture: a file, its content, or pixels (3, H, W) uint8.
+        size: side of a square in pixels; None keeps the picture's own size.
+        cut_bottom: rows of a file's pixels at its lower edge that are no part of the photograph.
 
     Raises:
         ValueError: it cannot be read, or a tensor is not of the size.
@@ -137,8 +143,10 @@ def encode(picture: Path | bytes | Tensor, size: int | None) -> bytes:
     else:
         image = read_picture(picture)  # all of it: nothing unreadable enters a shard
         content = picture if isinstance(picture, bytes) else picture.read_bytes()
-        if size is not None and image.size != (size, size):
-            image = Image.fromarray(read_square(content, size))
+        if size is not None and (cut_bottom or image.size != (size, size)):
+            image = Image.fromarray(read_square(content, size, cut_bottom))
+        elif cut_bottom:
+            image = image.crop((0, 0, image.width, max(1, image.height - cut_bottom)))
         elif _plain(content):
             return content
     file = io.BytesIO()
@@ -159,7 +167,7 @@ def _members(samples: Iterable[Sample], size: int | None, on_bad: str) -> Iterat
 
     def encoded(sample: Sample) -> bytes | ValueError:
         try:
-            return encode(sample.picture, size)
+            return encode(sample.picture, size, sample.cut_bottom)
         except ValueError as error:
             return error
 

@@ -67,6 +67,19 @@ def test_columns_of_the_manifest_go_with_their_picture(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize("size", [None, 16])
+def test_a_banner_that_the_manifest_tells_of_is_cut_off(size: int | None, tmp_path: Path):
+    (tmp_path / "planes").mkdir()
+    picture = Image.new("RGB", (30, 40), (200, 30, 30))
+    picture.paste((255, 255, 255), (0, 30, 30, 40))  # the lowest ten rows
+    picture.save(tmp_path / "planes" / "0.png")
+    (tmp_path / "planes" / "manifest.csv").write_text("path,label,split,cut_bottom\n0.png,jet,train,10\n")
+    index = to_shards(f"folder:{tmp_path / 'planes'}", tmp_path / "out", size)["train"]
+    shown, _, _ = read_shard(index, "000000.tar", 16)
+    mapped = to_map(f"folder:{tmp_path / 'planes'}", tmp_path / "map", 16)["train"].take(torch.tensor([0]))
+    assert shown[0, 1].max() < 60 and mapped[0, 1].max() < 60  # of white the second channel has 255
+
+
 def test_rendered_birds_are_those_of_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fgssl_edu.data.catalog.TRAIN_BIRDS", 48)
     monkeypatch.setattr("fgssl_edu.data.catalog.TEST_BIRDS", 24)

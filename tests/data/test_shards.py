@@ -149,7 +149,7 @@ def test_a_bad_picture_is_named_and_refused_or_skipped(
     caplog: pytest.LogCaptureFixture,
 ):
     whole, bad = jpeg(SIDE, SIDE), content or jpeg(40, 40)
-    monkeypatch.setattr(shard_writing, "encode", lambda picture, size: picture)  # as a careless program would
+    monkeypatch.setattr(shard_writing, "encode", lambda picture, *_: picture)  # as a careless program would
     write_shards([Sample(whole), Sample(bad), Sample(whole, 0)], tmp_path / "set", size=SIDE)
     with pytest.raises(ValueError, match=f"000000.tar, picture 1: .*{reason}"):
         read_shard(tmp_path / "set", "000000.tar", SIDE)
