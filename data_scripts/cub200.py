@@ -22,10 +22,10 @@ def assemble(folder: Path, archives: Mapping[str, Path]) -> list[dict[str, objec
         table(folder, f"{name}.txt") for name in ("image_class_labels", "train_test_split", "bounding_boxes")
     )
     if not images or any(set(images) != set(other) for other in (label, train, box)):
-        raise ValueError("CUB-200-2011: its tables do not list the same images: not the published archive")
+        raise ValueError("its tables do not list the same images: not the published archive")
     unknown = sorted({value[0] for value in label.values()} - set(classes))
     if unknown:
-        raise ValueError(f"CUB-200-2011: classes {unknown[:5]} are missing: not the published archive")
+        raise ValueError(f"classes {unknown[:5]} are missing: not the published archive")
     return [
         {
             "path": f"images/{name}",
@@ -41,7 +41,7 @@ def table(folder: Path, name: str) -> dict[str, list[str]]:
     """A table of the data set: the first word of each line is the key of the others."""
     path = folder / name
     if not path.is_file():
-        raise ValueError(f"CUB-200-2011: {name} is missing: not the published archive")
+        raise ValueError(f"{name} is missing: not the published archive")
     lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {key: values for key, *values in lines}
 

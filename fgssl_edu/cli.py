@@ -215,8 +215,11 @@ def data_verify(name: DataSet) -> None:
     """Check a data set on disk against its manifest."""
     from fgssl_edu import paths
     from fgssl_edu.data import manifest, sources
+    from fgssl_edu.runs import data_sets
 
     remark = sources.find(name).remark
+    if not data_sets.here(name):
+        raise ValueError(f"{name} is not in {paths.data_dir()}: fetch it with `fgssl data get {name}`")
     found = manifest.verify(paths.data_dir() / name)
     print(f"{name}: {found}" + (f"\n  known: {remark}" if remark else ""))
     sys.exit(FAILED if found.problems else 0)

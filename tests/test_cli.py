@@ -87,7 +87,7 @@ def test_a_dry_run_shows_what_makes_an_arm_what_it_is(fgssl):
         (("data", "get", "cub200", "--from", "nowhere"), "--from nowhere: there is no such folder"),
         (("data", "info", "cub20"), "did you mean 'cub200'?"),
         (("data", "verify", "cars200"), "no data set 'cars200'"),
-        (("data", "verify", "cub200"), "manifest.csv does not exist"),
+        (("data", "verify", "cub200"), "fetch it with `fgssl data get cub200`"),
         (("bench", "trains"), "no bench 'trains'"),
         (("reference", "strat"), "no lesson 'strat'"),
     ],

@@ -34,7 +34,7 @@ class Archive:
         return int(self.bytes) if self.bytes and not self.bytes.startswith(ABOUT) else None
 
     def __str__(self) -> str:
-        size = f"{self.size:,} bytes" if self.size else f"size {size_text([self])}"
+        size = f"{self.size:,} bytes" if self.size is not None else f"size {size_text([self])}"
         return f"{self.file} ({size}, {self.checksum or 'no checksum is published'}), from {self.url}"
 
 
@@ -71,12 +71,13 @@ class Source:
 
 
 def size_text(archives: list[Archive] | tuple[Archive, ...]) -> str:
-    """The sum of sizes as "1.2 GB", "~5.8 GB" if some are rough, "unknown" if any is not known."""
-    if not all(archive.bytes for archive in archives):
+    """The sum of sizes: "1.2 GB"; "~5.8 GB" if some are rough; "0.3 GB+" if some are not known; or "unknown"."""
+    known = [int(archive.bytes.removeprefix(ABOUT)) for archive in archives if archive.bytes]
+    if not known:
         return "unknown"
-    total = sum(int(archive.bytes.removeprefix(ABOUT)) for archive in archives)
-    rough = ABOUT if any(archive.size is None for archive in archives) else ""
-    return rough + (f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB")
+    rough = ABOUT if any(archive.bytes.startswith(ABOUT) for archive in archives) else ""
+    total = f"{sum(known) / 1e9:.1f} GB" if sum(known) >= 1e8 else f"{sum(known) / 1e6:.1f} MB"
+    return rough + total + ("+" if len(known) < len(archives) else "")
 
 
 def table_path() -> Path:

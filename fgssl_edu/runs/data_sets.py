@@ -64,7 +64,7 @@ def about(name: str) -> str:
         ("images", f"{sizes}; {source.classes} classes"),
         ("on disk", str(paths.data_dir() / name) if here(name) else f"no: fgssl data get {name}"),
         *(("archive", f"{archive} [{archive.how}]") for archive in source.archives),
-        ("licence", f"{source.licence}: {source.terms}"),
+        ("terms", source.terms),
         ("cite", source.citation),
         ("remark", source.remark),
     ]

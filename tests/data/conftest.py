@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import re
@@ -24,6 +25,7 @@ class Served:
     ranges: bool = True  # whether it can send a part
     cuts: list[int] = field(default_factory=list)  # after how many bytes the next answers break off
     statuses: list[int] = field(default_factory=list)  # of the next answers, instead of the file
+    holds: list[int] = field(default_factory=list)  # after how many bytes the next answers stop until the asker is gone
     asked: list[str] = field(default_factory=list)  # the Range header of each request
     port: int = 0
 
@@ -49,6 +51,11 @@ class Served:
                 "Content-Range", f"bytes {start}-{total - 1}/{total}" if status == 206 else f"bytes */{total}"
             )
         handler.end_headers()
+        if self.holds:
+            handler.wfile.write(body[: self.holds.pop(0)])
+            with contextlib.suppress(ConnectionError):
+                handler.connection.recv(1)
+            return
         handler.wfile.write(body[: self.cuts.pop(0)] if self.cuts and body else body)
         handler.close_connection = True
 

@@ -1,4 +1,4 @@
-"""Small archives of the published make: pictures, tar and zip files in memory, and the scripts that take them."""
+"""What small archives of the published make are made of, in memory, and the scripts that take them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 from fgssl_edu.paths import data_scripts_dir
 
@@ -51,6 +52,34 @@ def zip_file(files: Mapping[str, bytes]) -> bytes:
 def lines(*words: object) -> bytes:
     """A text file, one line an argument."""
     return "".join(f"{word}\n" for word in words).encode()
+
+
+def mat(**variables: object) -> bytes:
+    """A MATLAB file."""
+    savemat(buffer := io.BytesIO(), variables)
+    return buffer.getvalue()
+
+
+def structs(rows: list[dict[str, object]]) -> np.ndarray:
+    """MATLAB's array of structs."""
+    return np.array([tuple(row.values()) for row in rows], dtype=[(name, object) for name in rows[0]])
+
+
+def cells(words: list[str]) -> np.ndarray:
+    """MATLAB's cell array."""
+    found = np.empty(len(words), dtype=object)
+    found[:] = words
+    return found
+
+
+def voc(*boxes: tuple[int, int, int, int]) -> bytes:
+    """An annotation with an object a box: left, top, right, bottom."""
+    objects = "".join(
+        f"<object><name>thing</name><action>acting</action><bndbox><xmax>{right}</xmax><xmin>{left}</xmin>"
+        f"<ymax>{bottom}</ymax><ymin>{top}</ymin></bndbox></object>"
+        for left, top, right, bottom in boxes
+    )
+    return f"<annotation><folder>x</folder><size><width>0</width></size>{objects}</annotation>".encode()
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,6 +76,42 @@ def test_a_download_that_was_stopped_goes_on(toys, tmp_path, monkeypatch):
     assert inside(tmp_path) == ["toys.archives/toys.zip.part"]
     fetch.build("toys", assemble, tmp_path / "toys")
     assert served.asked[-1] == "bytes=200-" and [path.name for path in tmp_path.iterdir()] == ["toys"]
+
+
+GET = """
+import sys
+from pathlib import Path
+import tqdm
+from fgssl_edu.data import fetch, sources
+
+class Told(tqdm.tqdm):
+    def update(self, count):  # called when a piece is in the file
+        print("piece", flush=True)
+
+def assemble(folder, archives):
+    fetch.unpack(archives["toys.zip"], folder)
+    split = {"ax": "train", "ay": "test", "bx": "train"}
+    return [{"path": f"{k[0]}/{k[1]}.png", "label": k[0], "split": v} for k, v in split.items()]
+
+tqdm.tqdm = Told
+sources.table_path = lambda: Path(sys.argv[1])
+print(fetch.build("toys", assemble, sys.argv[2]))
+"""
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_download_is_gone_on_with(toys, tmp_path):
+    served = toys({**FILES, "more": random.Random(0).randbytes(2**20)})
+    served.holds = [2**19]
+    command = [sys.executable, "-c", GET, str(sources.table_path()), str(tmp_path / "toys")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert [process.stdout.readline() for _ in range(3)] == ["piece\n"] * 3
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL and not (tmp_path / "toys").exists()
+    arrived = (tmp_path / "toys.archives" / "toys.zip.part").stat().st_size
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "toys") and len(rows_of(tmp_path / "toys")) == 3
+    assert 3 * 2**16 <= arrived <= 2**19 and served.asked == ["", f"bytes={arrived}-"]
+    assert [path.name for path in tmp_path.iterdir()] == ["toys"]
 
 
 def test_what_fails_after_the_download_needs_no_second_one(toys, tmp_path, monkeypatch):
@@ -143,3 +184,22 @@ def test_a_folder_of_ones_own_is_not_overwritten_and_nothing_is_downloaded(toys,
     with pytest.raises(ValueError, match="in the way"):
         fetch.build("toys", assemble, tmp_path / "toys")
     assert served.asked == [] and inside(tmp_path) == ["toys/mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("a.jpg"), r"toys: its lists are not as they were published \(KeyError\('a.jpg'\)\)"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "list.txt"), "toys: list.txt is not in its archives"),
+        (TypeError("float() argument"), "toys: its lists are not as they were published"),
+        (ValueError("invalid literal for int() with base 10: 'x'"), "toys: invalid literal .*nothing was kept"),
+    ],
+)
+def test_lists_that_contradict_each_other_are_a_message_and_no_folder(toys, tmp_path, error, message):
+    def contradict(*_: object) -> None:
+        raise error
+
+    toys()
+    with pytest.raises(ValueError, match=message):
+        fetch.build("toys", contradict, tmp_path / "toys")
+    assert not (tmp_path / "toys").exists()

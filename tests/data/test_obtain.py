@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from small_archives import inside
 
-from fgssl_edu.data.fetch.obtain import FIRST_SEEN, obtain
+from fgssl_edu.data.fetch.obtain import FIRST_SEEN, note_first_seen, obtain
 from fgssl_edu.data.sources import Archive, Source
 
 PAGE = "https://example.org/page"
@@ -107,22 +107,27 @@ def test_a_page_that_says_not_found_in_place_of_an_archive_is_not_kept(tmp_path,
     assert inside(tmp_path) == []
 
 
-def test_a_file_without_a_published_checksum_is_held_to_the_first_that_was_seen(tmp_path, mine, serve, caplog):
+def test_a_file_without_a_published_checksum_is_held_to_the_first_that_was_used(tmp_path, mine, serve, caplog):
     served = serve(b"first", name="a.zip")
-    toys = source(archive("a.zip", how="download", url=served.url, checksum="", bytes="~5"))
-    path = obtain(toys, tmp_path / "toys.archives")["a.zip"]
+    toys = source(archive("a.zip", how="download", url=served.url, checksum="", bytes="~5"), archive("b.zip", b"B"))
+    (mine / "b.zip").write_bytes(b"B")
+    notes, downloads = tmp_path / FIRST_SEEN, tmp_path / "toys.archives"
+    found = obtain(toys, downloads, mine)
+    assert not notes.exists()  # not before it has become a data set: it may be the wrong file
+    note_first_seen(toys, found, tmp_path)
     value = f"sha256:{hashlib.sha256(b'first').hexdigest()}"
-    notes = tmp_path / FIRST_SEEN
     assert json.loads(notes.read_text()) == {"toys/a.zip": value}
     assert "no checksum of toys/a.zip is published" in caplog.text and value in caplog.text
     caplog.clear()
-    path.unlink()
-    assert obtain(toys, tmp_path / "toys.archives")["a.zip"] == path and not caplog.text
+    found["a.zip"].unlink()
+    assert obtain(toys, downloads, mine) == found
+    note_first_seen(toys, found, tmp_path)
+    assert not caplog.text
     (mine / "a.zip").write_bytes(b"other")
     with pytest.raises(ValueError, match="not the file that was seen first.*delete the line"):
-        obtain(toys, tmp_path / "toys.archives", mine)
+        obtain(toys, downloads, mine)
     notes.write_text("{}")
-    assert obtain(toys, tmp_path / "toys.archives", mine)["a.zip"] == mine / "a.zip"
+    assert obtain(toys, downloads, mine)["a.zip"] == mine / "a.zip"
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

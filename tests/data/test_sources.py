@@ -73,7 +73,9 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         (["1150585339"], "1.2 GB"),
         (["502", "14989"], "0.0 MB"),
         (["~5800000000", "1000"], "~5.8 GB"),
-        (["100", ""], "unknown"),
+        (["100", ""], "0.0 MB+"),
+        (["~300000000", ""], "~0.3 GB+"),
+        (["", ""], "unknown"),
     ],
 )
 def test_sizes_for_people(sizes: list[str], text: str):

@@ -25,7 +25,7 @@ MAX_FILES = 2_000_000  # in one archive
 MAX_RATIO = 20  # unpacked bytes to the archive's own; photographs 1, tables and XML up to 10
 SMALL_BYTES = 1 << 26  # what any archive may unpack to, whatever the ratio
 ENCRYPTED = 0x1  # bit of a zip member's flags
-MAC_CLUTTER = "__MACOSX"  # the folder that macOS adds to its zip archives
+MAC_FOLDER, MAC_PREFIX = "__MACOSX", "._"  # what macOS adds to archives: a folder, or a file beside each file
 DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
     *(EOFError, NotImplementedError),  # the second: a zip file's compression that Python does not know
@@ -80,6 +80,7 @@ def unpack(archive: Path, folder: Path, top: str = "", without: str = "") -> int
     Returns:
         Number of files written.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     refuse_full_disk(folder, archive.stat().st_size)
     seen: set[str] = set()
     try:
@@ -92,7 +93,7 @@ def unpack(archive: Path, folder: Path, top: str = "", without: str = "") -> int
                 _write(archive, member, folder / inside)
     except DAMAGED as error:
         raise ValueError(
-            f"{archive.name}: damaged, or no archive ({error}); delete it and run the same command again"
+            f"{archive.name}: damaged, or no archive ({error}); delete {archive} and run the same command again"
         ) from error
     if not seen:
         raise ValueError(f"{archive.name}: nothing in it lies in {top or '.'}/: not the expected archive")
@@ -145,7 +146,7 @@ def _within_limits(archive: Path, folder: Path, members: Iterator[Member]) -> It
 def _below(path: PurePosixPath, top: str) -> PurePosixPath | None:
     """The path inside the folder `top` of an archive; None for what lies elsewhere, or is macOS's own."""
     outer = PurePosixPath(top).parts
-    if path.parts[: len(outer)] != outer or MAC_CLUTTER in path.parts:
+    if path.parts[: len(outer)] != outer or MAC_FOLDER in path.parts or path.name.startswith(MAC_PREFIX):
         return None
     return PurePosixPath(*path.parts[len(outer) :])
 

@@ -1,6 +1,6 @@
 """The archives of a data set: downloaded, or found where the user put them; checked in either case.
 
-Where nobody has published a checksum, the SHA-256 that an archive has when it is seen for the first time is noted in
+Where nobody has published a checksum, the SHA-256 of the first archive that became a data set is noted in
 `first_seen.json` beside the data sets, and holds from then on.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fgssl_edu.data.fetch.downloads import download
@@ -45,8 +45,8 @@ def obtain(source: Source, folder: Path, given: Path | None = None) -> dict[str,
             if archive.size not in (None, own.stat().st_size):
                 own.unlink()  # whole, but another file than the table means: a page that says "not found", for example
                 raise ValueError(f"{archive.url} gave another file than the {archive.size:,} bytes of {archive.file}")
-        if not archive.checksum:
-            _hold_to_first(f"{source.name}/{archive.file}", own, folder.parent / FIRST_SEEN)
+        if noted := _noted(folder.parent / FIRST_SEEN).get(f"{source.name}/{archive.file}"):
+            _refuse_other_than_first(own, noted, folder.parent / FIRST_SEEN)
         found[archive.file] = own
     return found
 
@@ -88,17 +88,32 @@ def _refuse_other(archive: Archive, path: Path) -> None:
         raise ValueError(f"{path} is not the published file: its {kind} is {value}, not {published}; fetch it again")
 
 
-def _hold_to_first(name: str, path: Path, notes: Path) -> None:
-    """Note the checksum of a file for which nobody has published one, or refuse another than was noted."""
-    value = f"sha256:{_digest(path, 'sha256')}"
-    noted = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-    if name not in noted:
-        atomic_write(notes, json.dumps({**noted, name: value}, indent=1) + "\n")
-        LOGGER.warning("no checksum of %s is published; from now on it is held to %s (%s)", name, value, notes)
-    elif noted[name] != value:
+def note_first_seen(source: Source, found: Mapping[str, Path], folder: Path) -> None:
+    """Note the checksums of archives for which nobody has published one, now that they have become a data set.
+
+    Args:
+        source: of the table.
+        found: what `obtain` gave.
+        folder: where the notes lie.
+    """
+    notes = folder / FIRST_SEEN
+    for archive in source.archives:
+        name = f"{source.name}/{archive.file}"
+        if archive.file in found and not archive.checksum and name not in (noted := _noted(notes)):
+            value = f"sha256:{_digest(found[archive.file], 'sha256')}"
+            atomic_write(notes, json.dumps({**noted, name: value}, indent=1) + "\n")
+            LOGGER.warning("no checksum of %s is published; from now on it is held to %s (%s)", name, value, notes)
+
+
+def _noted(notes: Path) -> dict[str, str]:
+    return json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+
+
+def _refuse_other_than_first(path: Path, noted: str, notes: Path) -> None:
+    if (value := f"sha256:{_digest(path, 'sha256')}") != noted:
         raise ValueError(
-            f"{path} is not the file that was seen first: {value} instead of {noted[name]}. None is published, so "
-            f"one of the two may be damaged or changed: compare them, and delete the line in {notes} to take this one"
+            f"{path} is not the file that was seen first: {value} instead of {noted}. None is published, so one of "
+            f"the two may be damaged or changed: compare them, and delete the line in {notes} to take this one"
         )
 
 

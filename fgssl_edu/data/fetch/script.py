@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fgssl_edu.data import sources
 from fgssl_edu.data.fetch.archives import staging
-from fgssl_edu.data.fetch.obtain import obtain
+from fgssl_edu.data.fetch.obtain import note_first_seen, obtain
 from fgssl_edu.data.manifest import MANIFEST, stray_images, verify, write_manifest
 from fgssl_edu.paths import data_dir
 
@@ -47,16 +47,28 @@ def build(name: str, assemble: Assemble, target: str | Path | None = None, given
     try:
         with staging(folder) as stage:
             archives = obtain(source, downloads, Path(given).expanduser() if given else None)
-            rows = assemble(stage, archives)
+            rows = _assembled(name, assemble, stage, archives)
             _refuse_other(source, stage, rows)
             for stray in stray_images(stage, {str(row["path"]) for row in rows}):
                 (stage / stray).unlink()
             write_manifest(stage, rows)
+        note_first_seen(source, archives, folder.parent)
         shutil.rmtree(downloads, ignore_errors=True)
     finally:
         with contextlib.suppress(OSError):
             downloads.rmdir()  # empty: nothing to go on with
     return folder
+
+
+def _assembled(name: str, assemble: Assemble, stage: Path, archives: Mapping[str, Path]) -> Rows:
+    try:
+        return assemble(stage, archives)
+    except FileNotFoundError as error:
+        raise ValueError(f"{name}: {error.filename} is not in its archives; nothing was kept of them") from error
+    except (LookupError, TypeError) as error:  # a list names what another does not know, or lacks a column
+        raise ValueError(f"{name}: its lists are not as they were published ({error!r}); nothing was kept") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}; nothing was kept of it") from error
 
 
 def _refuse_other(source: sources.Source, folder: Path, rows: Rows) -> None:
