@@ -29,6 +29,7 @@ from fgssl_edu.recipe import Recipe
 
 FORMAT = "fgssl_edu checkpoint 2"  # in every file: what tells ours from another program's
 KEPT = 2
+OF_THE_WAY = ("checkpoint_every", "devices", "nodes")  # of a recipe; processes compute together what one does
 NAME = re.compile(r"step_(\d{8,})\.pt")
 
 
@@ -135,10 +136,16 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Give this process its part of what `random_state` returned; another kind of device keeps its own."""
-    torch.set_rng_state(states["cpu"][rank()].clone())  # a copy: torch 2.15 crashes on a row of a larger tensor
-    if "cuda" in states and device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"][rank()].clone(), device)
+    """Give this process its part of what `random_state` returned; another kind of device keeps its own.
+
+    A process that is new, because more go on than had stopped, is seeded by the first one's seed and its own rank.
+    """
+    row = rank() if rank() < len(states["cpu"]) else 0
+    torch.set_rng_state(states["cpu"][row].clone())  # a copy: torch 2.15 crashes on a row of a larger tensor
+    if row != rank():
+        torch.manual_seed(torch.initial_seed() + rank())
+    elif "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"][row].clone(), device)
 
 
 @contextlib.contextmanager
@@ -206,9 +213,9 @@ def resume(folder: Path, now: dict[str, object]) -> dict[str, object] | None:
 
 
 def _differences(name: str, saved: Any, now: Any) -> list[str]:
-    """What differs, in words, each as 'was ..., is ...'; how often checkpoints are written does not matter."""
+    """What differs, in words, each as 'was ..., is ...', but for what does not change the course of a run."""
     if name == "recipe":
-        keys = [key for key in now if key != "checkpoint_every" and saved.get(key) != now[key]]
+        keys = [key for key in now if key not in OF_THE_WAY and saved.get(key) != now[key]]
         return [f"{key} was {saved.get(key)!r}, is {now[key]!r}" for key in keys]
     if saved == now:
         return []

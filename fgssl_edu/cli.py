@@ -1,4 +1,4 @@
-"""The command line: `fgssl run | report | lab | warm | data | doctor | bench | reference`.
+"""The command line: `fgssl run | join | report | lab | warm | data | doctor | bench | reference`.
 
 Exit status: 0 done, 1 a lesson or a check failed, 2 the user's mistake, 130 stopped by Ctrl-C. Heavy imports come late,
 so that help is there at once.
@@ -63,11 +63,14 @@ def run(
     p: Parameters = [],  # noqa: B006  # typer reads the default, and nobody writes to it
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting with its source, and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even if this run is complete already.")] = False,
+    devices: Annotated[int | None, typer.Option(help="GPUs a node (as -p devices=2).")] = None,
+    nodes: Annotated[int | None, typer.Option(help="Nodes; it says how the others join.")] = None,
 ) -> None:
     """Run a lesson; keep its notebook, HTML and record."""
     from fgssl_edu.runs import notebook
 
-    planned = notebook.plan(slug, pairs(p))
+    shape = [f"{name}={value}" for name, value in (("devices", devices), ("nodes", nodes)) if value is not None]
+    planned = notebook.plan(slug, pairs([*p, *shape]))
     if dry_run:
         print_settings(planned)
         return
@@ -79,6 +82,14 @@ def run(
         record = notebook.execute(planned)
     print_metrics(record)
     print(f"\nnotebook  {planned.folder / record['notebook']}\nHTML      {planned.folder / record['page']}")
+
+
+@app.command()
+def join(file: Annotated[Path, typer.Argument(help="As the first node of the run prints it.")]) -> None:
+    """Be another node of a run, until it ends."""
+    from fgssl_edu.runs import nodes
+
+    nodes.join(file)
 
 
 @app.command()

@@ -28,7 +28,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "decoder": ("learned", "renderer", "nearest", "identity"),
     "precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "accelerator": ("auto", "cpu", "cuda", "mps"),
+    "norm": ("batch", "group"),
 }
+# Settings of the machine, which no notebook declares: FGSSL_DEVICES=2 and so on, or `fgssl run -p devices=2`.
+OF_THE_MACHINE = ("devices", "nodes", "precision", "accelerator", "norm")
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "steps": (1, 10**8),
@@ -97,6 +100,7 @@ class Settings:
     queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
     ema: float = 0.99  # of slow copies (MoCo's key encoder, BYOL's target); nearer 1 for longer runs
     encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
+    norm: str = "batch"  # of the encoder; group, where no image may depend on its batch, or on several CPU processes
     init: str = "random"  # imagenet: weights on disk, resnet18 or resnet50; birds: shipped, resnet10 or vit_mini
     image_size: int = 64  # px, side of stored images
     crop_size: int = 32  # px, side of training views; cost grows with its square
@@ -109,7 +113,7 @@ class Settings:
     species: int = 24  # of rendered birds, four to a genus
     precision: str = "auto"  # auto: bf16-mixed where the device is good at it, else 32-true
     accelerator: str = "auto"
-    devices: int = 1  # GPUs a node; more than one is started as a process, never inside a notebook
+    devices: int = 1  # GPUs a node; several train in processes of their own, never inside a notebook
     nodes: int = 1
     checkpoint_every: int = 100  # steps a killed run may lose
     neighbours: int = 20  # k of the kNN score
@@ -168,7 +172,7 @@ def resolve(
     Args:
         slug: the lesson, a key of `LESSONS`.
         given: what the user set, by field name; None counts as not given.
-        environment: `FGSSL_SCALE` here is the scale where `given` names none.
+        environment: `FGSSL_SCALE` and `FGSSL_` with a name of `OF_THE_MACHINE` count where `given` does not name them.
         of_arm: the settings that make a method of the lesson what it is; asked when `given` is known to be right.
 
     Raises:
@@ -177,7 +181,8 @@ def resolve(
     if slug not in LESSONS:
         raise ValueError(f"no lesson {slug!r}{suggestion(slug, LESSONS)}; lessons are {', '.join(LESSONS)}")
     wanted = {name: value for name, value in given.items() if value is not None}
-    mistakes = _mistakes(wanted)
+    mistakes, machine = _mistakes(wanted), of_the_machine(environment)
+    mistakes += [f"the environment variable {v}: {m}" for v, each in machine.items() for m in _mistakes(each)]
     named = {"scale": wanted["scale"]} if "scale" in wanted else {"scale": environment.get("FGSSL_SCALE") or "lecture"}
     if "scale" not in wanted and _mistakes(named):
         mistakes.append(f"the environment variable FGSSL_SCALE: {_mistakes(named)[0]}")
@@ -189,6 +194,7 @@ def resolve(
         (f"scale {scale}", SCALES[scale]),
         (f"lesson {slug} at {scale}", LESSONS[slug].get(scale, {})),
     ]
+    layers += list(machine.items())
     method = str(ChainMap(wanted, *(dict(layer) for _, layer in reversed(layers))).get("method", Settings.method))
     layers += [(f"arm {method}", of_arm(method) if of_arm else {}), ("given", wanted)]
     values: dict[str, object] = {}
@@ -200,6 +206,13 @@ def resolve(
     if "warmup" not in wanted and warmup > steps:  # type: ignore[operator]  # both are numbers: checked above
         values["warmup"], sources["warmup"] = steps, "at most steps"
     return Resolved(Settings(**values), sources)  # type: ignore[arg-type]  # checked above
+
+
+def of_the_machine(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Variable -> the setting that it gives: {"FGSSL_DEVICES": {"devices": 2}}; an empty one gives none."""
+    found = {f"FGSSL_{name.upper()}": name for name in OF_THE_MACHINE}
+    given = {variable: environment[variable] for variable in found if environment.get(variable)}
+    return {each: {found[each]: int(text) if text.isdecimal() else text} for each, text in given.items()}
 
 
 def suggestion(name: str, known: Mapping[str, object] | list[str]) -> str:

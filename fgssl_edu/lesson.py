@@ -158,11 +158,11 @@ class Run:
         Returns:
             What was logged on the way, by the monitors of the run that trained.
         """
-        from fgssl_edu.train import History, pretrain
+        from fgssl_edu.runs.launch import pretrain
+        from fgssl_edu.train import History
 
         pixels = images.images if isinstance(images, ImageSet | Images) else images
-        batch = min(self.settings.batch, len(pixels))
-        recipe = Recipe.of(dataclasses.replace(self.settings, batch=batch))
+        recipe = Recipe.of(self.settings, len(pixels))
         parts = [cache.of_module(method), cache.of_tensor(pixels)]  # monitors do not change what is learned
         path = cache.file_for("pretrain", name, cache.key(dataclasses.asdict(recipe), self.device, parts))
         entry = cache.kept(path)

@@ -24,7 +24,7 @@ NOTEBOOK_NAME = re.compile(r"(\d\d)_([a-z0-9-]+)\.ipynb")
 COMPUTING = (
     *("config.py", "paths.py", "records.py", "draws.py", "distributed.py", "recipe.py"),
     *("views", "nets", "losses", "gradcam.py", "data"),
-    *("methods", "coreset", "train.py", "checkpoints.py", "evaluate", "explain"),
+    *("methods", "coreset", "train.py", "devices.py", "checkpoints.py", "evaluate", "explain"),
 )
 
 

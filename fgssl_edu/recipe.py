@@ -67,10 +67,13 @@ class Recipe:
         return found
 
     @staticmethod
-    def of(settings: Settings) -> Recipe:
-        """The training part of a run's settings."""
+    def of(settings: Settings, images: int | None = None) -> Recipe:
+        """The training part of a run's settings; of few images, a batch of as many as the processes can share."""
         known = {field.name for field in fields(Recipe)}
-        return Recipe(**{name: value for name, value in asdict(settings).items() if name in known})
+        values = {name: value for name, value in asdict(settings).items() if name in known}
+        if images is not None and images < settings.batch:
+            values["batch"] = max(1, images // (settings.devices * settings.nodes)) * settings.devices * settings.nodes
+        return Recipe(**values)
 
     @property
     def processes(self) -> int:

@@ -6,24 +6,21 @@ computes as if it were not there. Nothing in a step waits for the GPU: losses st
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from fgssl_edu import checkpoints
 from fgssl_edu.data.image_set import Batch, Images, ImageSet
+from fgssl_edu.devices import open_fabric, quiet
 from fgssl_edu.methods.base import Method, set_rates, spread
-from fgssl_edu.nets.norm import SplitBatchNorm
+from fgssl_edu.nets.norm import join_batch_norms
 from fgssl_edu.progress import History, Progress, Row
 from fgssl_edu.recipe import Recipe
 
@@ -54,9 +51,9 @@ def pretrain(
     recipe: Recipe,
     monitors: Sequence[Monitor] = (),
     folder: Path | None = None,
-    progress: str | bool = "auto",
+    progress: str | bool | Progress = "auto",
 ) -> History:
-    """Train a method in place.
+    """Train a method in place, in this process; `runs.launch.pretrain` starts several where the recipe asks for them.
 
     Args:
         method: on the CPU or not; it ends on the training device.
@@ -64,7 +61,7 @@ def pretrain(
         recipe: how long, how fast, on what.
         monitors: called as monitor(method, row, step) every `monitor.every` steps and at the end, on process 0.
         folder: for checkpoints; a run found there goes on, a finished one is returned at once.
-        progress: "bar", "lines", False, or "auto": a bar where somebody watches, else at most 20 lines.
+        progress: "bar", "lines", False, or "auto": a bar where somebody watches, else at most 20 lines; or one's own.
 
     Raises:
         ValueError: what cannot be trained, before it is; TrainingDiverged: loss or weights are not finite.
@@ -72,7 +69,8 @@ def pretrain(
     fabric = open_fabric(recipe, method)
     seen = pixels(images, fabric.device)
     run = Run(fabric, method, seen, recipe, folder)
-    bar = Progress(progress if fabric.is_global_zero else False, recipe.steps, run.first)
+    shown = progress if fabric.is_global_zero else False
+    bar = shown if isinstance(shown, Progress) else Progress(shown, recipe.steps, run.first)
     with closing(run.loader), bar as report:
         for step in range(run.first, recipe.steps):
             if run.epoch(step) != run.epoch(step - 1):
@@ -105,45 +103,6 @@ def pretrain(
     return run.history
 
 
-def open_fabric(recipe: Recipe, method: Method) -> Fabric:
-    """The devices, precision and processes of a recipe; ValueError where this machine or this process has them not."""
-    from lightning_fabric import Fabric  # before `quiet`: its import sets the level of its logger
-    from lightning_fabric.strategies import DDPStrategy
-
-    with quiet():
-        cuda = recipe.accelerator == "cuda" or (recipe.accelerator == "auto" and torch.cuda.is_available())
-        accelerator = "cuda" if cuda else recipe.accelerator.replace("auto", "cpu")
-        check_devices(recipe, method, accelerator)
-        precision = recipe.precision
-        if precision == "auto":  # bf16 is quick from Ampere on; on a CPU it is slower, and bits differ between machines
-            precision = "bf16-mixed" if cuda and torch.cuda.get_device_capability() >= (8, 0) else "32-true"
-        alone = recipe.processes == 1
-        # DDP's default copies process 0's buffers over all others' at each forward: a bank would lose their rows.
-        strategy: Any = "auto" if alone else DDPStrategy(broadcast_buffers=False)
-        shape = {"devices": recipe.devices, "num_nodes": recipe.nodes}
-        fabric = Fabric(accelerator=accelerator, strategy=strategy, precision=precision, **shape)  # type: ignore[arg-type]
-        fabric.launch()
-    if cuda and not alone and not any(isinstance(layer, SplitBatchNorm) for layer in method.modules()):
-        nn.SyncBatchNorm.convert_sync_batchnorm(method)  # several processes compute what one does
-    return fabric
-
-
-def check_devices(recipe: Recipe, method: Method, accelerator: str) -> None:
-    """Refuse devices that are not there, processes that were not started, and BatchNorm over processes on a CPU."""
-    if accelerator == "cuda" and torch.cuda.device_count() < recipe.devices:
-        have = f"accelerator='cuda', devices={recipe.devices}: there are {torch.cuda.device_count()} GPUs here"
-        raise ValueError(f"{have}; use fewer devices or accelerator='cpu'")
-    started = dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
-    if started != recipe.processes:
-        raise ValueError(
-            f"devices={recipe.devices}, nodes={recipe.nodes}: {recipe.processes} processes needed, {started} started. "
-            "Start a script with `torchrun --nproc-per-node DEVICES --nnodes NODES`; a notebook trains with devices=1"
-        )
-    norms = [layer for layer in method.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    if started > 1 and accelerator == "cpu" and norms:
-        raise ValueError("BatchNorm over several CPU processes: build the encoder with norm='group', or use devices=1")
-
-
 def pixels(images: ImageSet | Images | Tensor, device: torch.device) -> Images:
     """The images alone, whatever they came in."""
     if isinstance(images, Images):
@@ -152,20 +111,6 @@ def pixels(images: ImageSet | Images | Tensor, device: torch.device) -> Images:
     if tensor.dtype != torch.uint8 or tensor.ndim != 4 or tensor.shape[1] != 3:
         raise ValueError(f"images: {tuple(tensor.shape)} {tensor.dtype}; training takes (N, 3, H, W) uint8")
     return Images(tensor, device)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Fabric's hints on hardware and start-up are no news to a reader of a lesson; its errors are."""
-    logger = logging.getLogger("lightning_fabric")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning_fabric\b")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 class Run:
@@ -177,6 +122,8 @@ class Run:
         self.loader = seen.loader(recipe.piece, recipe.seed, fabric.global_rank, fabric.world_size)
         self.identity = {} if folder is None else checkpoints.identity(recipe, method, seen)
         saved: State | None = checkpoints.resume(folder, self.identity) if folder is not None else None
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            join_batch_norms(method)  # several processes compute what one does
         method.to(fabric.device).train()
         method.start(seen, resumed=saved is not None)
         if saved is not None:

@@ -32,7 +32,7 @@ def test_help_is_there_in_less_than_a_cpu_second_and_without_torch():
     code = "import sys, time; from fgssl_edu import cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass\n"
     code += "print(time.process_time(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("run", "report", "lab", "warm", "data", "doctor", "bench", "reference"):
+    for name in ("run", "join", "report", "lab", "warm", "data", "doctor", "bench", "reference"):
         assert f"\n  {name} " in done.stdout
     assert not any(line.endswith("...") for line in done.stdout.splitlines()[1:])  # none is cut off
     seconds, torch_loaded = done.stdout.splitlines()[-1].split()
@@ -55,6 +55,12 @@ def test_a_dry_run_prints_every_value_with_its_source(fgssl, slug: str, scale: s
     assert rows["folder"]
 
 
+def test_devices_and_nodes_are_settings_of_every_lesson(fgssl):
+    status, out, _ = fgssl("run", "contrast", "--devices", "2", "--nodes", "4", "--dry-run")
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in out.splitlines()}
+    assert status == 0 and rows["devices"] == ["2", "given"] and rows["nodes"] == ["4", "given"]
+
+
 def test_a_dry_run_shows_what_makes_an_arm_what_it_is(fgssl):
     _, out, _ = fgssl("run", "contrast", "-p", "method=tau_1", "--dry-run")
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in out.splitlines()}
@@ -71,6 +77,10 @@ def test_a_dry_run_shows_what_makes_an_arm_what_it_is(fgssl):
         (("run", "contrast", "-p", "steps=many"), "steps='many' is of type str"),
         (("run", "contrast", "-p", "steps"), "-p steps: write it as -p name=value"),
         (("run", "contrast", "-p", "steps=1", "-p", "steps=2"), "-p steps is given twice"),
+        (("run", "contrast", "-p", "devices=4", "--devices", "2"), "-p devices is given twice: '4' and '2'"),
+        (("run", "contrast", "--devices", "3", "--dry-run"), "does not divide by devices x nodes = 3"),
+        (("run", "synthesised-pairs", "-p", "norm=group", "--dry-run"), "such weights have norm='batch'"),
+        (("join", "nowhere.json"), "nowhere.json: no run waits there"),
         (("run", "contrast", "-p", "method=mocco"), "method='mocco' (did you mean 'moco'?)"),
         (("run", "contrast", "-p", "dataset=cub200"), "fgssl data get cub200"),
         (

@@ -45,6 +45,17 @@ def test_the_environment_chooses_the_scale_only_where_nothing_is_given():
         resolve("start", {}, {"FGSSL_SCALE": "lecure"})
 
 
+def test_the_environment_sets_what_belongs_to_the_machine_where_nothing_is_given():
+    variables = {"FGSSL_DEVICES": "2", "FGSSL_NORM": "group", "FGSSL_PRECISION": "", "FGSSL_STEPS": "7"}
+    chosen = resolve("start", {"scale": "ci"}, variables)
+    assert (chosen.settings.devices, chosen.settings.norm, chosen.settings.precision) == (2, "group", "auto")
+    assert chosen.sources["devices"] == "FGSSL_DEVICES" and chosen.settings.steps != 7  # that one is of the lesson
+    given = resolve("start", {"scale": "ci", "devices": 4}, variables)
+    assert given.settings.devices == 4 and given.sources["devices"] == "given"
+    with pytest.raises(ValueError, match=r"FGSSL_NODES: nodes='two' is of type str.*FGSSL_NORM: norm='grop' \(did you"):
+        resolve("start", {}, {"FGSSL_NODES": "two", "FGSSL_NORM": "grop"})
+
+
 def test_all_mistakes_are_named_at_once_with_what_was_meant():
     with pytest.raises(ValueError) as caught:
         resolve("start", {"batchsize": 3, "steps": "many", "lr": -1, "seed": True, "optimizer": "adam"}, {})

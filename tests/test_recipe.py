@@ -38,3 +38,10 @@ def test_the_rate_falls_to_a_tenth_twice_or_along_a_cosine():
     assert found == pytest.approx([0.1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
     cosine = Recipe(steps=200, batch=8, warmup=0)
     assert [cosine.rate(step) for step in (0, 100, 200)] == pytest.approx([1, 0.5, 0])
+
+
+def test_of_few_images_a_batch_is_what_the_processes_can_share():
+    settings = Settings(batch=8, devices=2, nodes=2, train_images=8)
+    assert Recipe.of(settings).batch == Recipe.of(settings, 9).batch == 8
+    assert Recipe.of(settings, 7).batch == 4
+    assert Recipe.of(Settings(batch=8, train_images=8), 7).batch == 7

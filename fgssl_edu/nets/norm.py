@@ -89,6 +89,12 @@ class SplitBatchNorm(_BatchNorm):
         return torch.cat(outputs)
 
 
+def join_batch_norms(module: nn.Module) -> None:
+    """Have BatchNorm, in place, look at the batches of all GPUs together; a module with split norms stays as it is."""
+    if not any(isinstance(layer, SplitBatchNorm) for layer in module.modules()):
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)
+
+
 def split_batch_norms(module: nn.Module, splits: int) -> nn.Module:
     """Replace, in place, every BatchNorm inside `module` by a SplitBatchNorm with its weights; returns `module`."""
     for name, child in module.named_children():

@@ -25,6 +25,8 @@ class LiveCurves:
         every: steps between two looks of the measuring monitor.
     """
 
+    of_rows = True  # it looks at nothing else, and so may be called where the training is not
+
     def __init__(self, every: int = 10) -> None:
         if every < 1:
             raise ValueError(f"every={every}: steps between two looks, at least 1")

@@ -76,7 +76,7 @@ def view_preset(arm: Arm, settings: config.Settings) -> ViewPreset:
 
 def untrained(settings: config.Settings, sees: str = "rgb") -> Encoder:
     """The encoder of the run before any step; `sees` as an arm has it."""
-    return seeing(build_encoder(settings.encoder, init=settings.init, seed=settings.seed), sees)
+    return seeing(build_encoder(settings.encoder, settings.norm, settings.init, settings.seed), sees)
 
 
 def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:

@@ -23,7 +23,7 @@ from fgssl_edu import paths
 from fgssl_edu.evaluate.statistics import Score
 
 # Settings that change how a result is reached, and not the result.
-WITHOUT_EFFECT = ("scale", "checkpoint_every", "accelerator")
+WITHOUT_EFFECT = ("scale", "checkpoint_every", "accelerator", "devices", "nodes")
 SCORE = "fgssl_edu.Score"  # tags a kept Score
 DEPTH = 6  # levels of objects inside objects that a fingerprint follows
 

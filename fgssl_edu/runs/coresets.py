@@ -24,7 +24,7 @@ from fgssl_edu.explain.maps import umap_map
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, cache
-from fgssl_edu.train import pretrain
+from fgssl_edu.runs.launch import pretrain
 
 CHOICES = ("none", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
 BIRDS = ("known birds", "unknown birds")  # groups of the rendered open set
@@ -51,8 +51,7 @@ def encoder_on_x(settings: config.Settings, images: ImageSet) -> Encoder:
     if entry is not None:
         method.encoder.load_state_dict(entry["value"])
         return method.evaluated()
-    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(images))))
-    history = pretrain(method, images, recipe, progress=False)
+    history = pretrain(method, images, Recipe.of(settings, len(images)), progress=False)
     cache.keep(path, method.encoder.state_dict(), history.seconds)
     return method.evaluated().cpu()
 

@@ -34,7 +34,8 @@ from fgssl_edu.nets.alexnet import ALEXNETS
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, coresets
-from fgssl_edu.train import History, pretrain
+from fgssl_edu.runs.launch import pretrain
+from fgssl_edu.train import History
 
 # Trained live in a lesson: its band needs more seeds.
 LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "colour": "colour"}
@@ -54,8 +55,7 @@ def train_arm(
         images = images.label_fraction(arm.share, seed=settings.seed)
     method = arms.build_arm(arm, settings, images)
     pixels = images.images if extra is None else extra
-    recipe = Recipe.of(dataclasses.replace(settings, batch=min(settings.batch, len(pixels))))
-    return method, pretrain(method, pixels, recipe, progress=False)
+    return method, pretrain(method, pixels, Recipe.of(settings, len(pixels)), progress=False)
 
 
 def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:

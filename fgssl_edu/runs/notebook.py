@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Plan:
     resolved: config.Resolved
     notes: tuple[str, ...]  # what the user has to be told
     folder: Path
+    environment: dict[str, str] = field(default_factory=dict)  # of the kernel: settings that no notebook declares
 
 
 def plan(slug: str, given: Mapping[str, object]) -> Plan:
@@ -59,12 +60,16 @@ def plan(slug: str, given: Mapping[str, object]) -> Plan:
         )
     values = {name: parameters.parse(name, value) if isinstance(value, str) else value for name, value in given.items()}
     declared = parameters.declared_by(json.loads(lessons[slug].read_text(encoding="utf-8")))
-    parameters.check_declared(values, declared)
     given = {name: value for name, value in values.items() if value is not None}
+    machine = {name: given[name] for name in config.OF_THE_MACHINE if name in given and name not in declared}
+    parameters.check_declared(values, {**declared, **dict.fromkeys(config.OF_THE_MACHINE)})
     resolved, notes = parameters.settle(slug, {**declared, **given}, declared.keys() - given.keys())
     if given.get("dataset"):
         given["dataset"] = resolved.settings.dataset  # a folder's whole path, wherever the kernel works
-    return Plan(slug, lessons[slug], given, resolved, tuple(notes), folder_of(slug, resolved.settings))
+    injected = {name: value for name, value in given.items() if name not in machine}
+    variables = {f"FGSSL_{name.upper()}": str(value) for name, value in machine.items()}
+    folder = folder_of(slug, resolved.settings)
+    return Plan(slug, lessons[slug], injected, resolved, tuple(notes), folder, variables)
 
 
 def folder_of(slug: str, settings: config.Settings, notebook: bool = False) -> Path:
@@ -164,7 +169,7 @@ def _run_cells(planned: Plan) -> Any:
 
     folder, progress = planned.folder, Progress()
     literal = [str(path).replace("{", "{{").replace("}", "}}") for path in (planned.notebook, folder / EXECUTED)]
-    with _environment({SUPERVISED: str(folder)}):
+    with _environment({SUPERVISED: str(folder), **planned.environment}):
         try:
             return papermill.execute_notebook(
                 *literal,

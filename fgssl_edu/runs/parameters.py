@@ -85,7 +85,10 @@ def check_declared(names: Mapping[str, object], declared: Mapping[str, object]) 
     Raises:
         ValueError: names each of them, with the declared name that looks most like it.
     """
-    unknown = [f"{name!r}{config.suggestion(name, declared)}" for name in names if name not in declared]
+    variables = {name: f" (the environment variable FGSSL_{name.upper()} sets it)" for name in config.OF_THE_MACHINE}
+    unknown = [
+        f"{name!r}{variables.get(name) or config.suggestion(name, declared)}" for name in names if name not in declared
+    ]
     if unknown:
         raise ValueError(f"this lesson has no parameter {', '.join(unknown)}; its parameters are {', '.join(declared)}")
 
@@ -218,8 +221,8 @@ def check_names(slug: str, settings: config.Settings) -> None:
     """Refuse names that only the package's own tables can know.
 
     Raises:
-        ValueError: a method that is no arm of the lesson; unknown views, encoder or data set; ImageNet weights for an
-        encoder that has none.
+        ValueError: a method that is no arm of the lesson; unknown views, encoder or data set; weights that the encoder
+        or its norm has not.
     """
     from fgssl_edu.data.catalog import CATALOG
     from fgssl_edu.nets.encoders import ENCODERS, TORCHVISION
@@ -236,6 +239,8 @@ def check_names(slug: str, settings: config.Settings) -> None:
         value = getattr(settings, name)
         if value not in table and not (name == "dataset" and value.startswith(FOLDER)):
             raise ValueError(f"{name}={value!r}{config.suggestion(value, table)} should be one of {', '.join(table)}")
+    if settings.norm != "batch" and settings.init != "random":
+        raise ValueError(f"norm={settings.norm!r} with init={settings.init!r}: such weights have norm='batch'")
     if settings.init == "imagenet" and settings.encoder not in TORCHVISION:
         larger = ", ".join(TORCHVISION)
         raise ValueError(

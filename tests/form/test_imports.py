@@ -21,7 +21,7 @@ LEVELS = (
     ("gradcam",),
     ("data",),
     ("methods", "coreset", "exercises"),
-    ("train", "checkpoints", "progress"),
+    ("train", "checkpoints", "devices", "progress"),
     ("evaluate", "explain"),
     ("figures",),
     ("panels",),
@@ -38,7 +38,7 @@ LIBRARY_FROM = {
     "nbconvert": "runs",
     "typer": "cli",
 }
-LIBRARY_ONLY = {"lightning_fabric": {"train", "distributed"}, "tqdm": {"progress", "train", "distributed", "data"}}
+LIBRARY_ONLY = {"lightning_fabric": {"train", "devices"}, "tqdm": {"progress", "train", "distributed", "data"}}
 WITHOUT_TORCH = ("fgssl_edu", "fgssl_edu.config", "fgssl_edu.recipe", "fgssl_edu.paths", "fgssl_edu.cli")
 
 

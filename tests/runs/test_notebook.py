@@ -55,9 +55,24 @@ def test_a_plan_is_checked_without_a_kernel(course: Path, own_home: Path):
     assert plan.folder == own_home / "runs" / "start" / plan.resolved.settings.key()
 
 
+def test_what_belongs_to_the_machine_is_given_to_any_lesson_by_the_environment(course: Path):
+    write(course)
+    plan = notebook.plan("start", {"devices": "2", "norm": "group", "steps": "5"})
+    assert (plan.resolved.settings.devices, plan.resolved.settings.norm) == (2, "group")
+    assert plan.given == {"steps": 5}  # papermill would be refused what the notebook does not declare
+    assert plan.environment == {"FGSSL_DEVICES": "2", "FGSSL_NORM": "group"}
+    given = ["FGSSL_DEVICES", "FGSSL_NORM"]
+    with notebook._environment(plan.environment):
+        same = notebook.plan("start", {"steps": "5"})
+    assert same.folder == plan.folder and [same.resolved.sources[name] for name in ("devices", "norm")] == given
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"devices": "2", "batch": "5"}, "no parameter 'batch'"),
+        ({"devises": "2"}, r"no parameter 'devises' \(did you mean 'devices'\?\)"),
+        ({"norm": "group", "nodes": "0"}, "nodes=0 is out of range"),
         ({"stepz": "5"}, r"no parameter 'stepz' \(did you mean 'steps'\?\)"),
         ({"batch": "5"}, "no parameter 'batch'"),
         ({"steps": "five"}, "steps='five' is of type str"),
