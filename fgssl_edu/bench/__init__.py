@@ -51,9 +51,11 @@ def value_text(value: float | Mapping[str, float] | None) -> str:
 
 
 def _train(scale: str) -> dict[str, object]:
-    from fgssl_edu.bench import train
+    import torch
 
-    return train.run(scale)
+    from fgssl_edu.bench import train, train_gpu
+
+    return train_gpu.run() if torch.cuda.is_available() and scale != "ci" else train.run(scale)
 
 
 def _birds(scale: str) -> dict[str, object]:

@@ -7,11 +7,12 @@ What is compared, all with the same encoder, optimiser, batch and pictures:
 - torchvision_loader: the same method fed by torchvision v2, one picture at a time, in a DataLoader;
 - lightly: lightly's transform, head, loss and momentum update, in a DataLoader (dependency group parity);
 - views and torchvision_views: the views alone, in this process.
+
+On a machine with a GPU the bench is `train_gpu` instead.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,18 +70,6 @@ SETTINGS = {
         ),
     ],
 }
-GPU = Setting(
-    name="gpu_224",
-    crop=224,
-    stored=256,
-    batch=256,
-    images=512,
-    encoder="resnet50",
-    workers=os.cpu_count() or 2,
-    device="cuda",
-    precision=torch.bfloat16,
-    bars={"pipeline_to_step": 0.9},
-)
 COMPARED = {  # ratio -> which contestant's images a second over which
     "pipeline_to_step": ("ours", "step"),
     "to_torchvision_loader": ("ours", "torchvision_loader"),
@@ -89,8 +78,8 @@ COMPARED = {  # ratio -> which contestant's images a second over which
 }
 
 
-class PerImage(Dataset[tuple[int, Tensor, Tensor]]):
-    """Two views of one picture at a time, as a data set for DataLoader's workers: position, view, view."""
+class PerImage(Dataset[tuple[Any, ...]]):
+    """The views of one picture at a time, as a data set for DataLoader's workers: position, view, view ..."""
 
     def __init__(self, pictures: Sequence[Any] | Tensor, views: Callable[[Any], Sequence[Any]]) -> None:
         self.pictures, self.views = pictures, views
@@ -98,9 +87,8 @@ class PerImage(Dataset[tuple[int, Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor, Tensor]:
-        first, second = self.views(self.pictures[index])
-        return index, first, second
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return index, *self.views(self.pictures[index])
 
 
 class TorchvisionViews:
@@ -177,8 +165,15 @@ def our_moco(setting: Setting, images: Tensor) -> Method:
     return method
 
 
-def fed_per_image(learner: Learner, data: PerImage) -> Contestant:
-    """The learner's steps on what a DataLoader's workers make; between rounds they are kept, and idle."""
+def fed_per_image(learner: Learner, data: PerImage, pictures: Tensor | None = None, rest: Views = ()) -> Contestant:
+    """The learner's steps on what a DataLoader's workers make; between rounds they are kept, and idle.
+
+    Args:
+        learner: what is trained.
+        data: pictures with their views.
+        pictures: a batch of them, (B, 3, H, W) uint8, for a method that looks at more than views.
+        rest: what the method draws for a batch beside the views.
+    """
     setting = learner.setting
     count = setting.steps * setting.batch
     loader = DataLoader(
@@ -191,18 +186,19 @@ def fed_per_image(learner: Learner, data: PerImage) -> Contestant:
     )
 
     def fed(_turn: int) -> int:
-        for index, first, second in loader:
-            views = (first.to(setting.device, non_blocking=True), second.to(setting.device, non_blocking=True))
-            learner.update(Batch(views[0], index.to(setting.device)), views)  # MoCo looks at the views alone
+        for index, *made in loader:
+            views = tuple(view.to(setting.device, non_blocking=True) for view in made)
+            seen = views[0] if pictures is None else pictures
+            learner.update(Batch(seen, index.to(setting.device)), (*views, *rest))
         return count
 
     return fed
 
 
-def ours(setting: Setting, images: Tensor) -> dict[str, Contestant]:
+def ours(learner: Learner, images: Tensor) -> dict[str, Contestant]:
     """Our loader, views and step; the step alone; the views alone."""
-    method = our_moco(setting, images)
-    learner = Learner(method, setting)
+    method, setting = learner.method, learner.setting
+    assert isinstance(method, Method)
     loader = Loader(images, setting.batch, seed=0, device=setting.device)
     fixed = next(loader)
     ready = method.views(fixed, 0)
@@ -257,12 +253,13 @@ def lightly(setting: Setting, images: Tensor) -> dict[str, Contestant]:
 
 
 def run(scale: str) -> dict[str, object]:
-    """Measure every setting of the scale, on a GPU ResNet-50 at 224 pixels too; `ratios` are those of the first."""
-    settings = [*SETTINGS[scale], *([GPU] if torch.cuda.is_available() and scale != "ci" else [])]
+    """Measure every setting of the scale on the CPU; `ratios` are those of the first."""
+    settings = SETTINGS[scale]
     tables = {}
     for setting in settings:
         images = birds.bird_set(setting.images, size=setting.stored, seed=0).images
-        contestants = {**ours(setting, images), **torchvision(setting, images), **lightly(setting, images)}
+        learner = Learner(our_moco(setting, images), setting)
+        contestants = {**ours(learner, images), **torchvision(setting, images), **lightly(setting, images)}
         rates = interleave(contestants, setting.rounds, setting.device)
         tables[setting.name] = {
             "images_per_second": medians(rates),
