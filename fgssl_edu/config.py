@@ -26,6 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "init": ("random", "imagenet", "birds"),
     "target": ("gradcam", "foreground", "discriminative", "uniform"),
     "decoder": ("learned", "renderer", "nearest", "identity"),
+    "probe": ("none", "eccv24", "lcr", "simcore"),
     "precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "accelerator": ("auto", "cpu", "cuda", "mps"),
     "norm": ("batch", "group"),
@@ -60,6 +61,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "finetune_epochs": (0, 10**5),
     "kernels": (1, 4096),
     "decoder_steps": (0, 10**8),
+    "alpha": (0.0, 1000.0),
+    "nu": (0.0, 1000.0),
     "sigma_cam": (0.0, 100.0),
     "sigma_var": (0.0, 100.0),
     "threshold": (0.0, 100.0),
@@ -117,16 +120,19 @@ class Settings:
     nodes: int = 1
     checkpoint_every: int = 100  # steps a killed run may lose
     neighbours: int = 20  # k of the kNN score
+    probe: str = "none"  # a paper's linear probe by SGD, beside our own: eccv24, lcr or simcore
     finetune_epochs: int = 0  # of training all weights on the labels, beside the frozen scores; 0 leaves it out
     target: str = "gradcam"  # what the common-rationale branch is fitted to; the others know the truth, or nothing
     kernels: int = 32  # of that branch; fewer see less, and only what many pictures share
     decoder: str = "learned"  # what draws the pairs: learned, renderer (knows the truth), nearest picture, identity
+    alpha: float = 1.0  # weight of the decoder's loss, whose gradient reaches the encoder; more wants details kept
+    nu: float = 0.5  # weight of the pairs' loss; 0 trains without them
     sigma_cam: float = 0.2  # noise where Grad-CAM is low, in root mean squares of a feature; 0 none, 1 no bird left
     sigma_var: float = 0.2  # noise in dimensions of low variance, in the same unit
     decoder_steps: int = 1000  # updates of the decoder before the first step, where none is shipped
     threshold: float = 0.02  # standard deviation over unit features below which a dimension counts as low-variance
     target_images: int = 480  # X of a coreset: pictures of the kind that is wanted
-    open_set: str = "birds_open"  # rendered, or folder:PATH with a manifest that names groups
+    open_set: str = "birds_open"  # rendered, folder:PATH whose manifest names groups, or a fetched set as imagenet1k
     open_images: int = 6000  # rendered pictures of anything, that a coreset is chosen from
     budget: float = 0.12  # share of the open set that is chosen
     centroids: int = 100  # k, means of X that choose; 1 sees only the average picture

@@ -42,7 +42,7 @@ EXPECTED = {
 }
 # Settings in which a run may differ from a record and yet be compared with it.
 BESIDE_THE_POINT = ("scale", "seed", "method", "checkpoint_every", "accelerator", "precision", "devices", "nodes")
-MORE_SCORES = ("finetune_epochs",)  # settings that add scores and leave the others as they are
+MORE_SCORES = ("finetune_epochs", "probe")  # settings that add scores and leave the others as they are
 MOST_THREADS = 4  # a small network gains nothing from more
 LOOKS = 8  # of the monitors, in one training
 Value = TypeVar("Value")
@@ -231,8 +231,8 @@ class Run:
         from fgssl_edu.evaluate.suite import evaluate
 
         splits, settings = self.load(), self.settings
-        parts = [cache.of_module(encoder)]
-        folder = cache.file_for(self.slug, f"tuned {name}", cache.key(dataclasses.asdict(settings), self.device, parts))
+        digest = cache.key(dataclasses.asdict(settings), self.device, [cache.of_module(encoder)])
+        folder = cache.file_for(self.slug, f"tuned {name}", digest).with_suffix("")
         scores = self.once(f"scores of {name}", lambda: evaluate(encoder, splits, settings, folder=folder))
         shutil.rmtree(folder, ignore_errors=True)  # the checkpoints of a fine-tuning, if there was one
         return scores

@@ -25,6 +25,7 @@ from fgssl_edu.data.image_set import UNLABELLED, ImageSet
 from fgssl_edu.data.manifest import MANIFEST, read_manifest
 from fgssl_edu.data.open_set_things import PAINTERS, render_things
 from fgssl_edu.draws import uniform
+from fgssl_edu.paths import data_dir
 
 KNOWN, UNKNOWN = "known birds", "unknown birds"
 GROUPS = (KNOWN, UNKNOWN, *PAINTERS)  # of birds_open
@@ -112,7 +113,8 @@ def load_open_set(
     """Load an open set by name.
 
     Args:
-        dataset: "birds_open", or folder:PATH for photographs whose manifest.csv has a column `group`.
+        dataset: "birds_open"; folder:PATH for photographs whose manifest.csv has a column `group`; or a fetched data
+            set (imagenet1k), whose training photographs are one group, none of them known to be relevant.
         image_size: side of the stored square pictures in pixels.
         open_images: how many; None takes 6,000 drawn ones, or all photographs. Fewer are part of more.
         seed: of what is drawn, or of the choice among photographs.
@@ -128,10 +130,15 @@ def load_open_set(
         raise ValueError(f"open_images={open_images}: at least 1, or None for all")
     if dataset == "birds_open":
         return _birds(open_images or OPEN_IMAGES, image_size, seed, relevant, birds_knobs)
-    if kind != "folder" or not path:
-        raise ValueError(f"dataset={dataset!r}: an open set is birds_open, or folder:PATH (PATH names your folder)")
+    fetched = data_dir() / dataset
+    catalogued = Path(dataset).name == dataset and (fetched / MANIFEST).is_file()
+    if not catalogued and (kind != "folder" or not path):
+        known = "birds_open, or folder:PATH (PATH names your folder), or a data set that `fgssl data get` has fetched"
+        raise ValueError(f"dataset={dataset!r}: an open set is {known}; there is none in {fetched}")
     if birds_knobs:
         raise ValueError(f"{', '.join(birds_knobs)}: knobs of drawn sets; dataset={dataset!r} has photographs")
+    if catalogued:
+        return _ungrouped(fetched, image_size, open_images, seed, on_bad)
     return _photographs(Path(path).expanduser(), image_size, open_images, seed, relevant or FOLDER_RELEVANT, on_bad)
 
 
@@ -247,10 +254,7 @@ def _photographs(
     rows = read_manifest(folder)
     if any("group" not in row for row in rows):
         raise ValueError(f"{folder / MANIFEST}: no column group; it tells which photographs are relevant")
-    images = load_folder(folder, image_size, on_bad, seed).train
-    if count is not None and count < len(images):
-        draw = uniform(seed, 0, torch.arange(len(images)), "open/fewer", 1)[:, 0]
-        images = images.subset(draw.argsort(stable=True)[:count].sort().values)
+    images = _fewer(load_folder(folder, image_size, on_bad, seed).train, count, seed)
     named = {str(PurePosixPath(row["path"])): row["group"] for row in rows}
     empty = [path for path in images.paths if not named[path]]
     if empty:
@@ -258,9 +262,23 @@ def _photographs(
     groups = tuple(sorted(set(named.values()) - {""}))
     number = {name: i for i, name in enumerate(groups)}
     group = torch.tensor([number[named[path]] for path in images.paths], dtype=torch.int64)
-    images = replace(images, labels=torch.full((len(images),), UNLABELLED), classes=())
     found = OpenSet(images, torch.zeros(len(images), dtype=torch.bool), group, groups)
     return replace(found, relevant=found.mask(*relevant))
+
+
+def _ungrouped(folder: Path, image_size: int, count: int | None, seed: int, on_bad: str) -> OpenSet:
+    """The training photographs of a fetched data set, about which nothing is known."""
+    images = _fewer(load_folder(folder, image_size, on_bad, seed).train, count, seed)
+    nothing = torch.zeros(len(images), dtype=torch.int64)
+    return OpenSet(images, nothing.bool(), nothing, ("open",))
+
+
+def _fewer(images: ImageSet, count: int | None, seed: int) -> ImageSet:
+    """So many of them, by chance, and their labels forgotten; a smaller choice is part of a larger one."""
+    if count is not None and count < len(images):
+        draw = uniform(seed, 0, torch.arange(len(images)), "open/fewer", 1)[:, 0]
+        images = images.subset(draw.argsort(stable=True)[:count].sort().values)
+    return replace(images, labels=torch.full((len(images),), UNLABELLED), classes=())
 
 
 def _knobs(given: dict[str, float]) -> Knobs:

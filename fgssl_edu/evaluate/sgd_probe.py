@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fgssl_edu.config import suggestion
-from fgssl_edu.data.image_set import class_ranks
+from fgssl_edu.data.image_set import class_ranks, stratified_share
 from fgssl_edu.evaluate.probe import class_count, probe_protocol
 from fgssl_edu.evaluate.statistics import Score
 
 EPOCHS, DECAYS = 100, (60, 80)
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # to choose from
+LABEL_SHARES = (1.0, 0.5, 0.2)  # of Table 1 of arXiv 2407.14676 and Table 2 of 2303.01669
 HELD_OUT = 0.1  # share of each class's training images that the rate is chosen on, at least one
 
 
@@ -28,6 +29,7 @@ class ProbeSettings:
     source: str
     lr: float
     batch: int
+    searched: bool = False  # the paper has no one rate: it is always chosen
     nesterov: bool = False
     unit_norm: bool = False  # of the features
 
@@ -35,7 +37,9 @@ class ProbeSettings:
 PROBES = {
     "eccv24": ProbeSettings("arXiv 2407.14676, appendix B.3; decay as in arXiv 1911.05722", 30.0, 128),
     "lcr": ProbeSettings("arXiv 2303.01669, released main_lincls.py", 30.0, 256, unit_norm=True),
-    "simcore": ProbeSettings("arXiv 2303.11101, released run_sup.sh; searched there", 10.0, 256, nesterov=True),
+    "simcore": ProbeSettings(
+        "arXiv 2303.11101, released run_sup.sh; searched there", 10.0, 256, searched=True, nesterov=True
+    ),
 }
 
 
@@ -134,3 +138,28 @@ def sgd_probe(
     words = f"SGD {'Nesterov ' if probe.nesterov else ''}.9, wd 0, {EPOCHS} epochs, x.1 at 60 and 80"
     hits = F.linear(test_features, *fitted).argmax(dim=1) == test_labels
     return Score.of(hits, {**protocol, **about, "seed": seed, "probe": words})
+
+
+def paper_probes(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    settings: str,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """A paper's probe with all, half and a fifth of the labels: "sgd", "sgd_50", "sgd_20".
+
+    The paper's rate where it prints one and these features do not make it diverge, else a chosen one; the protocol says
+    which.
+    """
+    scores = {}
+    for share in LABEL_SHARES:
+        some = stratified_share(train_labels, share, seed)
+        data = (train_features[some], train_labels[some], test_features, test_labels)
+        try:
+            score = sgd_probe(*data, settings=settings, lr="choose" if PROBES[settings].searched else None, seed=seed)
+        except ValueError:  # on long features a rate of 30 does
+            score = sgd_probe(*data, settings=settings, lr="choose", seed=seed)
+        scores["sgd" if share == 1 else f"sgd_{share * 100:.0f}"] = score.under(label_share=share)
+    return scores

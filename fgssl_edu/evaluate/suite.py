@@ -19,6 +19,7 @@ from fgssl_edu.evaluate.geometry import geometry
 from fgssl_edu.evaluate.knn import knn
 from fgssl_edu.evaluate.probe import LinearClassifier, few_shot, fit_linear, label_curve, linear_probe
 from fgssl_edu.evaluate.retrieval import retrieval
+from fgssl_edu.evaluate.sgd_probe import paper_probes
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.explain.attention import first_component_mask, looked_at, mask_iou, patch_maps, self_attention
 from fgssl_edu.nets.encoders import Encoder
@@ -41,14 +42,15 @@ def evaluate(
     Args:
         encoder: what `method.evaluated()` gives.
         splits: training and test images; the unlabelled ones are left out.
-        settings: gives eval_size, crop_size, neighbours and finetune_epochs.
+        settings: gives eval_size, crop_size, neighbours, probe and finetune_epochs.
         seed: of probes, clusters, draws of labels and edits; the same for all encoders that will be compared.
         folder: for checkpoints of fine-tuning, where `finetune_epochs` asks for it.
 
     Returns:
         "species/..." and, where there are coarse labels, "genus/...": knn, linear, linear_20, 1_shot .. 8_shot, rank1,
         rank5, map, nmi, ari, cluster_accuracy. "geometry/...". With a true foreground, or boxes, "attention/...", and
-        more of it with true parts. For rendered birds "edit/...". Where asked for, "species/finetune".
+        more of it with true parts. For rendered birds "edit/...". Where asked for, "species/sgd", "species/sgd_50",
+        "species/sgd_20" (a paper's probe with all, half and a fifth of the labels), "species/finetune".
 
     Raises:
         ValueError: there is no labelled test image, or the encoder's features are not finite.
@@ -85,6 +87,9 @@ def evaluate(
     if world is not None and world.names == test.classes:
         edit = edit_score(encoder, world, test.size, settings.eval_size, seed=seed)
         scores |= {"edit/score": edit.overall, **{f"edit/{name}": score for name, score in edit.per_attribute.items()}}
+    if settings.probe != "none":
+        probes = paper_probes(features[0], train.labels, features[1], test.labels, settings.probe, seed)
+        scores |= {f"species/{name}": score.under(labels="species") for name, score in probes.items()}
     if settings.finetune_epochs:
         tuned = finetune(encoder, splits, settings, seed=seed, folder=folder)
         scores["species/finetune"] = tuned.score.under(labels="species", crop_size=settings.crop_size)

@@ -72,7 +72,7 @@ SMALL = {
     "resnet18_small": Shape(width=32, blocks=2, stem_stride=2, last_stride=1),  # 2.8 M, 256-d, 8x8 at 64 px
     "resnet18_cifar": Shape(width=64, blocks=2, stem_stride=1, last_stride=2),  # 11 M, 512-d, 4x4 at 32 px (SimCLR)
 }
-TORCHVISION = ("resnet18", "resnet50")  # they alone have ImageNet weights
+TORCHVISION = ("resnet18", "resnet50", "resnet101", "resnext50_32x4d", "efficientnet_b0")  # with ImageNet weights
 ENCODERS = (*SMALL, *TORCHVISION, *VITS, *ALEXNETS)
 
 
@@ -97,13 +97,15 @@ def _small(name: str, norm: str) -> Encoder:
 
 
 def _torchvision(name: str, norm: str, init: str) -> Encoder:
-    """torchvision's ResNet without its classifier; weights are version 1, as in papers (ResNet-50: 76.1 % top-1)."""
+    """torchvision's network without its classifier; weights are version 1, as in papers (ResNet-50: 76.1 % top-1)."""
     from torchvision import models  # late: a second of import that the small networks do not need
 
     layers: Callable[[int], nn.Module] = partial(norm_layer, norm)
     net = getattr(models, name)(norm_layer=layers)
     if init == "imagenet":
         net.load_state_dict(_imagenet_weights(name))
+    if name.startswith("efficientnet"):  # its last layer is a stage of its own: 1x1 to what is pooled
+        return Encoder(name, "3x3 stride 2", net.features[0], net.features[1:], net.classifier[1].in_features)
     entry = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
     return Encoder(
         name, "7x7 stride 2, max-pool", entry, [net.layer1, net.layer2, net.layer3, net.layer4], net.fc.in_features
@@ -134,12 +136,12 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
     """Build an encoder.
 
     Args:
-        name: "resnet10", "resnet18_small", "resnet18_cifar" (3x3 stem, for 32 to 96 px), "resnet18", "resnet50"
-            (torchvision's), "vit_mini" (patches of 4 px), "vit_tiny", "vit_small" (of 16 px), "alexnet"
-            (for 224 px), "alexnet_small" (for 32 to 64 px).
+        name: "resnet10", "resnet18_small", "resnet18_cifar" (3x3 stem, for 32 to 96 px), "resnet18", "resnet50",
+            "resnet101", "resnext50_32x4d", "efficientnet_b0" (torchvision's), "vit_mini" (patches of 4 px),
+            "vit_tiny", "vit_small", "vit_base" (of 16 px), "alexnet" (for 224 px), "alexnet_small" (for 32 to 64 px).
         norm: "batch", or "group" where images must not depend on their batch (see `norm_layer`); a transformer has
             LayerNorm either way.
-        init: "random"; "imagenet" (torchvision's two only); "birds", a shipped start (resnet10 and
+        init: "random"; "imagenet" (torchvision's only); "birds", a shipped start (resnet10 and
             vit_mini, `nets.weights`).
         seed: of the random weights; the global generator is left untouched. None draws from the global generator.
 
@@ -157,8 +159,8 @@ def build_encoder(name: str, norm: str = "batch", init: str = "random", seed: in
         )
     if init == "imagenet" and (name not in TORCHVISION or norm != "batch"):
         raise ValueError(
-            f"init='imagenet' with encoder={name!r}, norm={norm!r}: only resnet18 and resnet50 with norm='batch' "
-            "have such weights"
+            f"init='imagenet' with encoder={name!r}, norm={norm!r}: only {', '.join(TORCHVISION)} with "
+            "norm='batch' have such weights"
         )
     with seeded(seed):
         if name in VITS:

@@ -37,6 +37,7 @@ VITS = {
     "vit_mini": ViTShape(patch=4, dim=96, depth=4, heads=3, size=32),  # 64 tokens at 32 px, .46 M parameters
     "vit_tiny": ViTShape(patch=16, dim=192, depth=12, heads=3, size=224),  # 196 tokens, 5.5 M (DeiT-Ti)
     "vit_small": ViTShape(patch=16, dim=384, depth=12, heads=6, size=224),  # 196 tokens, 21.7 M (DINO's ViT-S/16)
+    "vit_base": ViTShape(patch=16, dim=768, depth=12, heads=12, size=224),  # 196 tokens, 85.8 M (MAE's ViT-B/16)
 }
 
 

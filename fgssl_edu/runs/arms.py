@@ -61,6 +61,12 @@ def load(settings: config.Settings) -> catalog.Splits:
     )
 
 
+def given_to(arm: Arm, images: ImageSet, seed: int) -> ImageSet:
+    """The training images that an arm is given: a supervised one those with labels, or a share of them."""
+    known = images.labelled() if arm.labels != "none" else images
+    return known.label_fraction(arm.share, seed=seed) if arm.share < 1 else known
+
+
 def crops(arm: Arm, settings: config.Settings) -> ImageSet:
     """The crops of one photograph that an arm trains on, as many as the settings say, other ones for another seed."""
     farm = single_image.FARMS[arm.extra]

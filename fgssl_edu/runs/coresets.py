@@ -26,24 +26,28 @@ from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, cache
 from fgssl_edu.runs.launch import pretrain
 
-CHOICES = ("none", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
+CHOICES = ("none", "only", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
 BIRDS = ("known birds", "unknown birds")  # groups of the rendered open set
 WITHIN = 0.98  # share of a map's coordinates that lie in [-1, 1]: a few stray points do not shrink the rest
 
 
-def target_and_pool(settings: config.Settings) -> tuple[Splits, OpenSet]:
-    """X as the training images of its splits, and the open set that goes with it."""
+def target_and_pool(settings: config.Settings, most: int | None = None) -> tuple[Splits, OpenSet]:
+    """X as the training images of its splits, and the open set that goes with it; of photographs at most so many."""
     splits = arms.load(dataclasses.replace(settings, train_images=settings.target_images))
     knobs = {"background": settings.background, "pose": settings.pose, "species": settings.species}
-    drawn = {"open_images": settings.open_images, **knobs} if settings.open_set == "birds_open" else {}
+    drawn = (
+        {"open_images": settings.open_images, **knobs} if settings.open_set == "birds_open" else {"open_images": most}
+    )
     pool = load_open_set(settings.open_set, settings.image_size, **drawn)  # type: ignore[arg-type]
     return splits, pool
 
 
-def encoder_on_x(settings: config.Settings, images: ImageSet) -> Encoder:
-    """An encoder trained on X alone, by the lesson's base method; kept on disk, for all selections share it."""
-    plain = dataclasses.replace(settings, centroids=1, open_images=2, budget=1.0, tau=1.0)  # what is chosen later
-    method = arms.build_arm(arms.SIMCLR, settings, images)
+def encoder_on_x(settings: config.Settings, images: ImageSet, learner: arms.Arm = arms.SIMCLR) -> Encoder:
+    """An encoder trained on X alone, by the method of an arm; kept on disk, for all its selections share it."""
+    chosen_later = {"centroids": 1, "open_images": 2, "budget": 1.0, "tau": 1.0}
+    scored_later = {"method": "x", "probe": "none", "finetune_epochs": 0}
+    plain = dataclasses.replace(settings, **chosen_later, **scored_later)  # type: ignore[arg-type]
+    method = arms.build_arm(learner, settings, images)
     parts = [paths.code_hash(), cache.of_module(method), cache.of_tensor(images.images), dataclasses.asdict(plain)]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     path = cache.file_for("pretrain", "encoder of X", digest)
@@ -69,7 +73,7 @@ def select(choice: str, target: Tensor, pool: Tensor, settings: config.Settings,
     budget = max(1, round(settings.budget * len(pool)))
     if choice == "random":
         return coreset.random_selection(len(pool), budget, settings.seed)
-    if choice == "all":
+    if choice in ("all", "only"):
         return coreset.random_selection(len(pool), len(pool), settings.seed)
     if choice == "oracle":
         return coreset.oracle(relevant, budget, settings.seed)
@@ -95,32 +99,38 @@ def keep_list(choice: str, settings: config.Settings, pool: OpenSet, chosen: Cor
     return coreset.save(paths.cache_dir() / "coresets" / f"{digest}.csv", chosen, len(pool), provenance)
 
 
-def training_images(choice: str, settings: config.Settings) -> tuple[Tensor, Splits, dict[str, float]]:
+def training_images(
+    choice: str, settings: config.Settings, learner: arms.Arm = arms.SIMCLR
+) -> tuple[Tensor, Splits, dict[str, float]]:
     """The pictures that an arm trains on, X with its test set, and what was chosen, as metrics.
 
     Returns:
-        images (N + n, 3, H, W) uint8; splits whose training images are X; "coreset/size" (pictures),
-        "coreset/precision" (share of the chosen that are relevant), "coreset/recall", "coreset/base_rate", and of the
-        rendered set "coreset/any_bird" (share of the chosen that are birds of any species).
+        images (N + n, 3, H, W) uint8, of "only" the open set's alone; splits whose training images are X;
+        "coreset/size" (pictures), where relevance is known "coreset/precision" (share of the chosen that are relevant),
+        "coreset/recall", "coreset/base_rate", and of the rendered set "coreset/any_bird" (share of the chosen that are
+        birds of any species).
     """
     splits, pool = target_and_pool(settings)
     if choice == "none":
         return splits.train.images, splits, {}
     features = torch.zeros(len(splits.train), 1), torch.zeros(len(pool.images), 1)
     if choice in ("raw", "simcore", "stop", "facility"):
-        encoder = arms.untrained(settings) if choice == "raw" else encoder_on_x(settings, splits.train)
+        encoder = arms.untrained(settings) if choice == "raw" else encoder_on_x(settings, splits.train, learner)
         features = tuple(extract(encoder, s.images, settings.eval_size) for s in (splits.train, pool.images))  # type: ignore[assignment]
     chosen = select(choice, *features, settings, pool.relevant)
     keep_list(choice, settings, pool, chosen)
     hits = pool.relevant[chosen.indices].float()
-    metrics = {
-        "coreset/size": float(len(hits)),
-        "coreset/precision": float(hits.mean()),
-        "coreset/recall": float(hits.sum() / pool.relevant.sum()),
-        "coreset/base_rate": float(pool.relevant.float().mean()),
-    }
+    metrics = {"coreset/size": float(len(hits))}
+    if pool.relevant.any():  # of photographs nobody may know what is
+        metrics |= {
+            "coreset/precision": float(hits.mean()),
+            "coreset/recall": float(hits.sum() / pool.relevant.sum()),
+            "coreset/base_rate": float(pool.relevant.float().mean()),
+        }
     if set(BIRDS) <= set(pool.groups):
         metrics["coreset/any_bird"] = float(pool.mask(*BIRDS)[chosen.indices].float().mean())
+    if choice == "only":
+        return pool.images.images, splits, metrics
     return torch.cat([splits.train.images, pool.images.images[chosen.indices]]), splits, metrics
 
 

@@ -49,10 +49,7 @@ def train_arm(
     arm: arms.Arm, settings: config.Settings, images: ImageSet, extra: Tensor | None = None
 ) -> tuple[Method, History]:
     """Train one arm on its share of the images (a supervised one on the labelled), or on given pixels."""
-    if arm.labels != "none":
-        images = images.labelled()
-    if arm.share < 1:
-        images = images.label_fraction(arm.share, seed=settings.seed)
+    images = arms.given_to(arm, images, settings.seed)
     method = arms.build_arm(arm, settings, images)
     pixels = images.images if extra is None else extra
     return method, pretrain(method, pixels, Recipe.of(settings, len(pixels)), progress=False)
@@ -72,7 +69,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     if arm.extra in FARMS:
         extra, splits = arms.crops(arm, settings).images, arms.load(settings)
     elif arm.extra:
-        extra, splits, chosen = coresets.training_images(arm.extra, settings)
+        extra, splits, chosen = coresets.training_images(arm.extra, settings, arm)
     else:
         splits = arms.load(settings)
     begun = time.process_time()
@@ -163,7 +160,8 @@ def reference(
     settings = config.resolve(slug, {"scale": scale, **(given or {})}).settings
     for name in only:
         arms.arm_named(slug, name)
-    possible = [name for name, arm in arms.ARMS[slug].items() if settings.dataset == "birds" or not arm.needs_birds]
+    shipped = {name: arm for name, arm in arms.ARMS[slug].items() if arm.shipped}
+    possible = [name for name, arm in shipped.items() if settings.dataset == "birds" or not arm.needs_birds]
     names = list(only) or possible
     live = LIVE_ARMS[slug]
     todo = [

@@ -21,6 +21,7 @@ INJECTED = "# Parameters"  # how papermill heads the cell that it inserts
 MARK = "scale"  # every lesson declares it: the cell that assigns it is the parameters cell
 FALLBACK: dict[str, scales.Value] = {"dataset": "birds"}
 FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
+UNTRAINED = ("common-rationale", "synthesised-pairs", "simcore")  # lessons that also score an encoder as it is
 BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
 
 
@@ -257,8 +258,10 @@ def check_arm(slug: str, settings: config.Settings) -> None:
     """
     birds, arms = settings.dataset == "birds", lesson_arms(slug)
     arm = arms[settings.method]
-    if arm.method is None or (arm.needs_birds and not birds):
-        can = [name for name, each in arms.items() if each.method is not None and (birds or not each.needs_birds)]
+    plain = slug in UNTRAINED
+    if (arm.method is None and not plain) or (arm.needs_birds and not birds):
+        able = {name: each for name, each in arms.items() if each.method is not None or plain}
+        can = [name for name, each in able.items() if birds or not each.needs_birds]
         why = "is not trained" if arm.method is None else f"needs dataset='birds', not {settings.dataset!r}"
         raise ValueError(f"method={settings.method!r} {why}; the arms that can be trained are {', '.join(can)}")
     for name, value in fixed(arm).items():

@@ -15,6 +15,7 @@ from fgssl_edu.data import birds, open_set
 from fgssl_edu.data.birds import World
 from fgssl_edu.data.image_set import Images
 from fgssl_edu.data.open_set import GROUPS, KNOWN, PAINTERS, UNKNOWN, load_open_set, unknown_world
+from fgssl_edu.paths import data_dir
 
 EDGE = 3  # px of the border that is nearly all background
 
@@ -292,3 +293,18 @@ def test_the_real_open_set_loads(photographs: Path) -> None:
     found = load_open_set(f"folder:{photographs / 'openset'}", 32)
     assert len(found) == 4323 and int(found.relevant.sum()) == 962
     assert found.groups == ("animal", "bird", "other", "plant", "texture", "vehicle")
+
+
+def test_a_fetched_data_set_is_one_group_of_which_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FGSSL_HOME", str(tmp_path))
+    folder = photo_folder(data_dir() / "imagenet1k", [("train", "")] * 5, "path,label,split,group")
+    lines = [f"images/{i}.png,{'cat' if i % 2 else 'dog'},{'test' if i == 4 else 'train'}" for i in range(5)]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,split", *lines]))
+    found = load_open_set("imagenet1k", 32)
+    assert len(found) == 4 and found.groups == ("open",) and not found.relevant.any()
+    assert (found.images.labels == -1).all() and found.images.classes == ()
+    assert len(load_open_set("imagenet1k", 32, open_images=2)) == 2
+    with pytest.raises(ValueError, match="none in .*cifar10"):
+        load_open_set("cifar10", 32)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fgssl_edu.evaluate import sgd_probe as module
-from fgssl_edu.evaluate.sgd_probe import PROBES, RATES, choose_rate, fit_sgd, sgd_probe
+from fgssl_edu.evaluate.sgd_probe import PROBES, RATES, choose_rate, fit_sgd, paper_probes, sgd_probe
 
 
 def blobs(count: int, scale: float = 1.0, spread: float = 0.5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,3 +104,18 @@ def test_mistakes_and_a_divergence_are_named(fields: dict, complaint: str):
 def test_a_rate_cannot_be_chosen_on_one_image_a_class():
     with pytest.raises(ValueError, match="no class has two training images"):
         choose_rate(torch.eye(3), torch.arange(3), 3, PROBES["lcr"])
+
+
+def test_a_paper_s_probes_have_its_three_shares_of_the_labels():
+    scores = paper_probes(*blobs(240), *blobs(240, seed=1), settings="lcr")
+    found = {name: (score.protocol["train_images"], score.protocol["lr"]) for name, score in scores.items()}
+    assert found == {"sgd": (240, 30.0), "sgd_50": (120, 30.0), "sgd_20": (48, 30.0)}
+    assert all(score.value > 0.99 for score in scores.values())
+
+
+def test_a_rate_is_chosen_where_the_paper_searches_and_where_its_own_diverges(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(PROBES, "eccv24", replace(PROBES["eccv24"], lr=1e38))
+    searched = paper_probes(*blobs(240), *blobs(240, seed=1), settings="simcore")
+    diverging = paper_probes(*blobs(240), *blobs(240, seed=1), settings="eccv24")
+    for scores in (searched, diverging):
+        assert {score.protocol["lr"] for score in scores.values()} == {"chosen on 10 % of train"}

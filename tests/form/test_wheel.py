@@ -64,7 +64,11 @@ def course_of(folder: str) -> set[str]:
 def test_the_wheel_carries_code_course_and_records_and_no_junk(wheel: Path):
     names = names_of(wheel)
     assert {f"fgssl_edu/course/{name}" for name in course_of("notebooks") | course_of("data_scripts")} <= set(names)
-    data = [path for path in (ROOT / "fgssl_edu").rglob("*") if path.suffix in {".json", ".csv", ".safetensors", ".py"}]
+    data = [
+        path
+        for path in (ROOT / "fgssl_edu").rglob("*")
+        if path.suffix in {".json", ".csv", ".toml", ".safetensors", ".py"}
+    ]
     assert {str(path.relative_to(ROOT)) for path in data} <= set(names)
     assert [name for name in names if any(junk in name for junk in JUNK)] == []
     assert len(names) == len(set(names))

@@ -52,5 +52,5 @@ def test_without_batch_norm_no_image_depends_on_its_batch():
 
 
 def test_there_are_no_shipped_weights():
-    with pytest.raises(ValueError, match="alexnet.*only resnet18 and resnet50"):
+    with pytest.raises(ValueError, match="alexnet.*only resnet18, resnet50"):
         build_encoder("alexnet", init="imagenet")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fgssl_edu.nets import ENCODERS, Encoder, build_encoder
 from fgssl_edu.nets.alexnet import ALEXNETS
+from fgssl_edu.nets.encoders import TORCHVISION
 from fgssl_edu.nets.vit import VITS
 
 SMALL = ["resnet10", "resnet18_small", "resnet18_cifar"]
@@ -26,6 +27,9 @@ def pictures(*shape: int) -> Tensor:
         ("resnet18_cifar", 512, 8),
         ("resnet18", 512, 2),
         ("resnet50", 2048, 2),
+        ("resnet101", 2048, 2),
+        ("resnext50_32x4d", 2048, 2),
+        ("efficientnet_b0", 1280, 2),
     ],
 )
 def test_shapes(name: str, dim: int, side: int) -> None:
@@ -34,13 +38,13 @@ def test_shapes(name: str, dim: int, side: int) -> None:
         stages, feature_map, features = encoder.stages(images), encoder.feature_map(images), encoder.features(images)
     assert encoder.dim == dim and encoder.name == name and "stride" in encoder.stem
     assert feature_map.shape == (2, dim, side, side) and features.shape == (2, dim)
-    assert len(stages) == 4 and torch.equal(stages[-1], feature_map)
+    assert len(stages) == (8 if name == "efficientnet_b0" else 4) and torch.equal(stages[-1], feature_map)
     assert [stage.shape[2] for stage in stages] == sorted((stage.shape[2] for stage in stages), reverse=True)
     assert torch.equal(encoder.pool(feature_map), features) and torch.equal(encoder(images), features)
 
 
 def test_every_encoder_is_tested_above() -> None:
-    assert set(ENCODERS) == {*SMALL, "resnet18", "resnet50", *VITS, *ALEXNETS}  # test_vit.py, test_alexnet.py
+    assert set(ENCODERS) == {*SMALL, *TORCHVISION, *VITS, *ALEXNETS}  # test_vit.py, test_alexnet.py
 
 
 @pytest.mark.parametrize("size", [32, 40, 48, 96])

@@ -28,7 +28,7 @@ def as_map(tokens: Tensor, rows: int, columns: int) -> Tensor:
     return tokens[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
 
 
-@pytest.mark.parametrize("name", ["vit_mini", "vit_tiny", "vit_small"])
+@pytest.mark.parametrize("name", ["vit_mini", "vit_tiny", "vit_small", "vit_base"])
 def test_shapes_and_what_an_encoder_promises(name: str) -> None:
     encoder, shape = build_encoder(name, seed=0).eval(), VITS[name]
     side = 4 * shape.patch
@@ -45,7 +45,7 @@ def test_shapes_and_what_an_encoder_promises(name: str) -> None:
 
 
 def test_every_transformer_is_tested_above() -> None:
-    assert set(VITS) == {"vit_mini", "vit_tiny", "vit_small"}
+    assert set(VITS) == {"vit_mini", "vit_tiny", "vit_small", "vit_base"}
 
 
 def test_a_grid_has_rows_first() -> None:

@@ -53,12 +53,35 @@ def test_the_oracle_is_all_relevant_and_the_whole_set_has_the_base_rate():
     assert whole["coreset/precision"] == whole["coreset/base_rate"] and whole["coreset/recall"] == 1
 
 
+def test_the_open_set_alone_has_no_picture_of_x_and_nothing_is_scored_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    splits, pool = coresets.target_and_pool(settings())
+    images, scored, metrics = coresets.training_images("only", settings())
+    assert torch.equal(images, pool.images.images) and len(scored.train) == 48 and metrics["coreset/size"] == 100
+    unknown = dataclasses.replace(pool, relevant=torch.zeros(100, dtype=torch.bool))
+    monkeypatch.setattr(coresets, "target_and_pool", lambda _: (splits, unknown))
+    assert not {"coreset/precision", "coreset/recall"} & set(coresets.training_images("random", settings())[2])
+
+
+def test_another_method_trains_both_the_encoder_that_chooses_and_the_one_that_is_scored(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    made: list[str] = []
+    build = arms.build_arm
+    monkeypatch.setattr(arms, "build_arm", lambda *a: (made.append(a[0].method), build(*a))[1])
+    experiment.run_arm(arms.ARMS["simcore"]["byol_stop"], settings(), seed=1)
+    assert made == ["byol", "byol"]
+
+
 def test_the_encoder_of_x_is_trained_once_for_all_choices(monkeypatch: pytest.MonkeyPatch):
     given = settings()
     train = coresets.target_and_pool(given)[0].train
     first = coresets.encoder_on_x(given, train).state_dict()
     monkeypatch.setattr(coresets, "pretrain", lambda *_, **__: pytest.fail("trained again"))
-    again = coresets.encoder_on_x(dataclasses.replace(given, centroids=2, tau=0.5), train).state_dict()
+    again = coresets.encoder_on_x(
+        dataclasses.replace(given, centroids=2, tau=0.5, method="simcore_k1"), train
+    ).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in first.items())
 
 

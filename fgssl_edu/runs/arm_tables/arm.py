@@ -23,6 +23,7 @@ class Arm:
     # What it trains on: "" the lesson's pictures; X and what of the open set, a name in runs.coresets.CHOICES; crops of
     # one photograph in their place, a name in data.single_image.FARMS
     extra: str = ""
+    shipped: bool = True  # part of the lesson's shipped experiment; else of the provided sweeps alone
 
     @property
     def needs_birds(self) -> bool:

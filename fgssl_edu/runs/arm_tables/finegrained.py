@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fgssl_edu.runs.arm_tables.arm import MOCO, RANDOM, SUPERVISED, Arm
 
 PAIRS_COST = 5.3  # CPU of a step of pairs, both criteria, over one of MoCo v2 (measured)
+
+LCR_RELEASED = {"target": "gradcam", "paper_code": True}
+# What 2303.01669 compares with in its Table 3: optimiser and views of each method's own paper
+FRAMEWORKS = {
+    "dino": Arm(title="DINO", method="dino", settings={"optimizer": "adamw", "weight_decay": 0.04}, shipped=False),
+    "simclr": Arm(
+        title="SimCLR",
+        settings={"optimizer": "lars", "weight_decay": 1e-6, "views": "simclr", "temperature": 0.1},
+        shipped=False,
+    ),
+    "byol": Arm(
+        title="BYOL",
+        method="byol",
+        settings={"optimizer": "lars", "weight_decay": 1.5e-6, "views": "byol_a", "ema": 0.996},
+        shipped=False,
+    ),
+    "simsiam": Arm(title="SimSiam", method="simsiam", settings={"optimizer": "sgd"}, shipped=False),
+    "barlow": Arm(
+        title="Barlow Twins",
+        method="barlow",
+        settings={"optimizer": "lars", "weight_decay": 1e-6, "views": "byol_a"},
+        shipped=False,
+    ),
+    "vicreg": Arm(
+        title="VICReg",
+        method="vicreg",
+        settings={"optimizer": "lars", "weight_decay": 1e-6, "views": "vicreg"},
+        shipped=False,
+    ),
+}
+LEARNERS = {"byol": "BYOL", "swav": "SwAV", "dino": "DINO", "mae": "MAE"}  # in SimCLR's place, arXiv 2303.11101
+OWN: dict[str, dict[str, object]] = {  # what they cannot do without; the sweep names the larger encoder
+    "dino": {"optimizer": "adamw", "weight_decay": 0.04},
+    "mae": {"optimizer": "adamw", "weight_decay": 0.05, "encoder": "vit_mini", "views": "mae"},
+}
+SOURCES = {"x": ("X alone", "none"), "open": ("the open set alone", "only"), "stop": ("X + SimCore until tau", "stop")}
+BY_OTHERS = {
+    f"{method}_{source}": Arm(
+        title=f"{title}, {name}", method=method, extra=extra, settings=OWN.get(method, {}), shipped=False
+    )
+    for method, name in LEARNERS.items()
+    for source, (title, extra) in SOURCES.items()
+}
 
 FINEGRAINED: dict[str, dict[str, Arm]] = {
     "common-rationale": {
         "random": RANDOM,
         "moco": MOCO,
         "lcr": Arm(title="LCR, corrected", method="rationale"),
-        "lcr_paper": Arm(title="LCR as released", method="rationale", fields={"target": "gradcam", "paper_code": True}),
+        "lcr_paper": Arm(title="LCR as released", method="rationale", fields=LCR_RELEASED),
         "lcr_hurts": Arm(
             title="LCR, the other sign", method="rationale", fields={"target": "gradcam", "sign": "hurts"}
         ),
@@ -21,6 +66,7 @@ FINEGRAINED: dict[str, dict[str, Arm]] = {
             title="LCR, true discriminative parts (oracle)", method="rationale", fields={"target": "discriminative"}
         ),
         "supervised": SUPERVISED,
+        **FRAMEWORKS,
     },
     "synthesised-pairs": {
         "start": Arm(title="the shipped start, untouched", method=None),
@@ -53,10 +99,14 @@ FINEGRAINED: dict[str, dict[str, Arm]] = {
             method="pairs",
             fields={"base": "simsiam", "decoder": "renderer"},
         ),
+        "dino": FRAMEWORKS["dino"],
+        "lcr": Arm(title="LCR as released", method="rationale", fields=LCR_RELEASED, shipped=False),
+        "supervised": replace(SUPERVISED, shipped=False),
     },
     "simcore": {
         "random": Arm(title="untrained", method=None, extra="none"),
         "x": Arm(title="X alone", extra="none"),
+        "open": Arm(title="the open set alone", extra="only", shipped=False),
         "x_all": Arm(title="X + the whole open set", extra="all"),
         "x_random": Arm(title="X + random", extra="random"),
         "simcore": Arm(title="X + SimCore", extra="simcore"),
@@ -65,5 +115,6 @@ FINEGRAINED: dict[str, dict[str, Arm]] = {
         "facility": Arm(title="X + facility location", extra="facility"),
         "simcore_stop": Arm(title="X + SimCore until tau", extra="stop"),
         "oracle": Arm(title="X + the open set's birds of these species (oracle)", extra="oracle"),
+        **BY_OTHERS,
     },
 }
