@@ -1,4 +1,4 @@
-"""The command line: `fgssl run | join | report | lab | warm | data | doctor | bench | reference`.
+"""The command line: `fgssl run | join | report | lab | warm | data | doctor | bench | reference | coreset`.
 
 Exit status: 0 done, 1 a lesson or a check failed, 2 the user's mistake, 130 stopped by Ctrl-C. Heavy imports come late,
 so that help is there at once.
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fgssl_edu import cli_shards
+from fgssl_edu.cli_coreset import coreset
+from fgssl_edu.config import pairs
 from fgssl_edu.runs.notebook import RunFailed
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ data = typer.Typer(help="Data sets: what there is, fetch one, check one.", no_ar
 app.add_typer(data, name="data")
 data.command("shards")(cli_shards.shards)
 data.command("map")(cli_shards.mapped)
+app.command()(coreset)
 
 Slug = Annotated[str, typer.Argument(help="The lesson: start, contrast, coarse-bias ...")]
 DataSet = Annotated[str, typer.Argument(metavar="NAME", help="A data set of `fgssl data list`.")]
@@ -234,23 +237,6 @@ def data_verify(name: DataSet) -> None:
     found = manifest.verify(paths.data_dir() / name)
     print(f"{name}: {found}" + (f"\n  known: {remark}" if remark else ""))
     sys.exit(FAILED if found.problems else 0)
-
-
-def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """`name=value` words as a dict.
-
-    Raises:
-        ValueError: a word without `=`, or a name given twice.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"-p {text}: write it as -p name=value")
-        if name in found:
-            raise ValueError(f"-p {name} is given twice: {found[name]!r} and {value!r}")
-        found[name] = value
-    return found
 
 
 def tell(planned: Plan) -> None:

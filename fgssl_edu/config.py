@@ -12,7 +12,7 @@ import json
 import os
 import reprlib
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from fgssl_edu.scales import LESSONS, SCALES
@@ -132,7 +132,7 @@ class Settings:
     decoder_steps: int = 1000  # updates of the decoder before the first step, where none is shipped
     threshold: float = 0.02  # standard deviation over unit features below which a dimension counts as low-variance
     target_images: int = 480  # X of a coreset: pictures of the kind that is wanted
-    open_set: str = "birds_open"  # rendered, folder:PATH whose manifest names groups, or a fetched set as imagenet1k
+    open_set: str = "birds_open"  # rendered, folder:PATH with groups, a fetched set, or for arms shards:PATH
     open_images: int = 6000  # rendered pictures of anything, that a coreset is chosen from
     budget: float = 0.12  # share of the open set that is chosen
     centroids: int = 100  # k, means of X that choose; 1 sees only the average picture
@@ -225,6 +225,23 @@ def suggestion(name: str, known: Mapping[str, object] | list[str]) -> str:
     """' (did you mean ...?)' where a known name is close to a mistyped one, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`name=value` words as a dict.
+
+    Raises:
+        ValueError: a word without `=`, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"-p {text}: write it as -p name=value")
+        if name in found:
+            raise ValueError(f"-p {name} is given twice: {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
 
 
 def _mistakes(values: Mapping[str, object]) -> list[str]:

@@ -32,7 +32,7 @@ def test_help_is_there_in_less_than_a_cpu_second_and_without_torch():
     code = "import sys, time; from fgssl_edu import cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass\n"
     code += "print(time.process_time(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("run", "join", "report", "lab", "warm", "data", "doctor", "bench", "reference"):
+    for name in ("run", "join", "report", "lab", "warm", "data", "doctor", "bench", "reference", "coreset"):
         assert f"\n  {name} " in done.stdout
     assert not any(line.endswith("...") for line in done.stdout.splitlines()[1:])  # none is cut off
     seconds, torch_loaded = done.stdout.splitlines()[-1].split()
@@ -190,6 +190,19 @@ def test_bench_and_reference_are_handed_on(fgssl, monkeypatch: pytest.MonkeyPatc
     slug, words = heard.reference
     assert slug == "start" and words["seeds"] == 2 and words["given"] == {"steps": 9}
     assert words["target"] == Path("own.json")
+
+
+def test_coreset_hands_its_options_on(fgssl, monkeypatch: pytest.MonkeyPatch):
+    from fgssl_edu.runs import open_shards
+
+    heard: list[tuple] = []
+    monkeypatch.setattr(open_shards, "write_list", lambda *words: heard.append(words) or words[2])
+    status, out, _ = fgssl("coreset", "birds", "heap", "own.csv", "-p", "budget=.01", "--jobs", "2", "--skip-bad")
+    assert status == 0 and out == "own.csv\n"
+    fgssl("coreset", "birds", "heap", "own.csv", "--scheduler", "tcp://127.0.0.1:8786")
+    places = "birds", Path("heap"), Path("own.csv")
+    assert heard[0] == (*places, {"budget": 0.01}, 2, None, "skip")
+    assert heard[1] == (*places, {}, None, "tcp://127.0.0.1:8786", "raise")
 
 
 def test_help_of_bench_names_every_bench(fgssl):

@@ -125,21 +125,31 @@ def load_open_set(
     Raises:
         ValueError: an unknown name, group or knob, or a folder without groups.
     """
-    kind, _, path = dataset.partition(":")
+    check_open_set(dataset)
     if open_images is not None and (isinstance(open_images, bool) or open_images < 1):
         raise ValueError(f"open_images={open_images}: at least 1, or None for all")
     if dataset == "birds_open":
         return _birds(open_images or OPEN_IMAGES, image_size, seed, relevant, birds_knobs)
-    fetched = data_dir() / dataset
-    catalogued = Path(dataset).name == dataset and (fetched / MANIFEST).is_file()
-    if not catalogued and (kind != "folder" or not path):
-        known = "birds_open, or folder:PATH (PATH names your folder), or a data set that `fgssl data get` has fetched"
-        raise ValueError(f"dataset={dataset!r}: an open set is {known}; there is none in {fetched}")
     if birds_knobs:
         raise ValueError(f"{', '.join(birds_knobs)}: knobs of drawn sets; dataset={dataset!r} has photographs")
-    if catalogued:
-        return _ungrouped(fetched, image_size, open_images, seed, on_bad)
+    path = dataset.partition(":")[2]
+    if not path:
+        return _ungrouped(data_dir() / dataset, image_size, open_images, seed, on_bad)
     return _photographs(Path(path).expanduser(), image_size, open_images, seed, relevant or FOLDER_RELEVANT, on_bad)
+
+
+def check_open_set(dataset: str) -> None:
+    """Refuse a name that `load_open_set` does not know, with what would do."""
+    kind, _, path = dataset.partition(":")
+    if kind in ("shards", "coreset"):
+        raise ValueError(
+            f"open_set={dataset!r} is not laid out in memory, where a lesson looks at every picture. `fgssl coreset` "
+            "chooses from shards; `fgssl reference simcore --arms x,simcore --out FILE -p open_set=...` trains on it"
+        )
+    fetched = not path and (data_dir() / dataset / MANIFEST).is_file()
+    if dataset != "birds_open" and not fetched and (kind != "folder" or not path):
+        known = "birds_open, folder:PATH (PATH names your folder), or a data set that `fgssl data get` has fetched"
+        raise ValueError(f"open_set={dataset!r}: an open set is {known}; there is none in {data_dir() / dataset}")
 
 
 def unknown_world(known: World) -> World:

@@ -141,6 +141,36 @@ def read_shard(folder: Path | Index, name: str, size: int, on_bad: str = "raise"
     return pictures, torch.tensor(kept, dtype=torch.int64), labels
 
 
+def read_pictures(index: Index, positions: Tensor, size: int) -> Tensor:
+    """Some pictures of a set, from the shards that hold them alone.
+
+    Args:
+        index: of the set.
+        positions: (n,) int64, in any order.
+        size: side of the square pictures wanted, px.
+
+    Returns:
+        (n, 3, size, size) uint8, in the order of the positions.
+
+    Raises:
+        ValueError: a position that the set does not have; what is missing or damaged, by name.
+    """
+    if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < index.total:
+        raise ValueError(f"{index.folder} has the positions 0 to {index.total - 1}, not all of those asked for")
+    images = torch.empty(len(positions), 3, size, size, dtype=torch.uint8)
+    for shard in index.shards:
+        start = index.starts[shard.name]
+        mine = torch.nonzero((positions >= start) & (positions < start + shard.images))[:, 0].tolist()
+        files = read_files(index, shard) if mine else []
+        for place in mine:
+            which = int(positions[place]) - start
+            try:
+                images[place] = decode_square(files[which], size, index.size)
+            except ValueError as error:
+                raise ValueError(f"{index.folder / shard.name}, picture {which}: {error}") from error
+    return images
+
+
 def check_on_bad(on_bad: str) -> None:
     """Refuse what is neither "raise" nor "skip"."""
     if on_bad not in ("raise", "skip"):

@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +29,7 @@ from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, cache
 from fgssl_edu.runs.launch import pretrain
 
+SIMCORE, BLIND = ("raw", "simcore", "stop"), ("random", "all", "only")
 CHOICES = ("none", "only", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
 BIRDS = ("known birds", "unknown birds")  # groups of the rendered open set
 WITHIN = 0.98  # share of a map's coordinates that lie in [-1, 1]: a few stray points do not shrink the rest
@@ -33,7 +37,7 @@ WITHIN = 0.98  # share of a map's coordinates that lie in [-1, 1]: a few stray p
 
 def target_and_pool(settings: config.Settings, most: int | None = None) -> tuple[Splits, OpenSet]:
     """X as the training images of its splits, and the open set that goes with it; of photographs at most so many."""
-    splits = arms.load(dataclasses.replace(settings, train_images=settings.target_images))
+    splits = target_of(settings)
     knobs = {"background": settings.background, "pose": settings.pose, "species": settings.species}
     drawn = (
         {"open_images": settings.open_images, **knobs} if settings.open_set == "birds_open" else {"open_images": most}
@@ -42,10 +46,20 @@ def target_and_pool(settings: config.Settings, most: int | None = None) -> tuple
     return splits, pool
 
 
-def encoder_on_x(settings: config.Settings, images: ImageSet, learner: arms.Arm = arms.SIMCLR) -> Encoder:
-    """An encoder trained on X alone, by the method of an arm; kept on disk, for all its selections share it."""
-    chosen_later = {"centroids": 1, "open_images": 2, "budget": 1.0, "tau": 1.0}
-    scored_later = {"method": "x", "probe": "none", "finetune_epochs": 0}
+def target_of(settings: config.Settings) -> Splits:
+    """X as the training images of its splits."""
+    return arms.load(dataclasses.replace(settings, train_images=settings.target_images))
+
+
+def encoder_on_x(
+    settings: config.Settings, images: ImageSet, learner: arms.Arm = arms.SIMCLR, progress: str | bool = False
+) -> Encoder:
+    """An encoder trained on X alone, by the method of an arm; kept on disk, for all its selections share it.
+
+    A training that was killed goes on from its last checkpoint.
+    """
+    chosen_later = {"centroids": 1, "open_set": "birds_open", "open_images": 2, "budget": 1.0, "tau": 1.0}
+    scored_later = {"method": "x", "scale": "lecture", "probe": "none", "finetune_epochs": 0}
     plain = dataclasses.replace(settings, **chosen_later, **scored_later)  # type: ignore[arg-type]
     method = arms.build_arm(learner, settings, images)
     parts = [paths.code_hash(), cache.of_module(method), cache.of_tensor(images.images), dataclasses.asdict(plain)]
@@ -55,8 +69,10 @@ def encoder_on_x(settings: config.Settings, images: ImageSet, learner: arms.Arm 
     if entry is not None:
         method.encoder.load_state_dict(entry["value"])
         return method.evaluated()
-    history = pretrain(method, images, Recipe.of(settings, len(images)), progress=False)
+    checkpoints = path.with_suffix(".run")
+    history = pretrain(method, images, Recipe.of(settings, len(images)), folder=checkpoints, progress=progress)
     cache.keep(path, method.encoder.state_dict(), history.seconds)
+    shutil.rmtree(checkpoints)
     return method.evaluated().cpu()
 
 
@@ -70,33 +86,52 @@ def select(choice: str, target: Tensor, pool: Tensor, settings: config.Settings,
         settings: gives budget (share of the open set), centroids, tau and the seed.
         relevant: (M,) bool, for the oracle alone.
     """
-    budget = max(1, round(settings.budget * len(pool)))
-    if choice == "random":
-        return coreset.random_selection(len(pool), budget, settings.seed)
-    if choice in ("all", "only"):
-        return coreset.random_selection(len(pool), len(pool), settings.seed)
+    if choice in BLIND:
+        return blind(choice, settings, len(pool))
+    budget = budget_of(settings, len(pool))
     if choice == "oracle":
         return coreset.oracle(relevant, budget, settings.seed)
     means = coreset.centroids(target, settings.centroids, settings.seed)
     if choice == "facility":
         return coreset.facility_location(pool, means, budget)
-    if choice in ("simcore", "raw", "stop"):
-        stop = {"tau": settings.tau} if choice == "stop" else {"budget": budget}
-        return coreset.select_coreset([pool], means, **stop)  # type: ignore[arg-type]
+    if choice in SIMCORE:
+        return coreset.select_coreset([pool], means, **rule(choice, settings, len(pool)))
     raise ValueError(f"extra={choice!r}: choose one of {', '.join(CHOICES)}")
+
+
+def budget_of(settings: config.Settings, count: int) -> int:
+    """Pictures to choose from so many."""
+    return max(1, round(settings.budget * count))
+
+
+def blind(choice: str, settings: config.Settings, count: int) -> Coreset:
+    """The choice of "random", "all" or "only" from so many pictures."""
+    return coreset.random_selection(count, budget_of(settings, count) if choice == "random" else count, settings.seed)
+
+
+def rule(choice: str, settings: config.Settings, count: int) -> dict[str, Any]:
+    """What ends the rounds of one of `SIMCORE` over so many pictures."""
+    return {"tau": settings.tau} if choice == "stop" else {"budget": budget_of(settings, count)}
 
 
 def keep_list(choice: str, settings: config.Settings, pool: OpenSet, chosen: Coreset) -> Path:
     """Write which pictures were chosen, from what and how, under the cache folder."""
-    names = ("seed", "steps", "dataset", "target_images", "budget", "centroids", "tau")
-    provenance = {
-        "open_set": f"{settings.open_set}: {pool.images.provenance}",
-        "choice": choice,
-        "encoder": f"{settings.encoder} of X, code {paths.code_hash()}",
-        **{name: getattr(settings, name) for name in names},
-    }
+    names = [pool.images.paths[i] for i in chosen.indices.tolist()] if pool.images.paths else []
+    provenance = provenance_of(choice, settings, {"pictures": pool.images.provenance})
+    return coreset.save(place_of_list(provenance, settings), chosen, len(pool), provenance, names)
+
+
+def provenance_of(choice: str, settings: config.Settings, source: Mapping[str, str]) -> dict[str, Any]:
+    """What it takes to choose again; `source` tells of the open set."""
+    names = ("open_set", "seed", "steps", "dataset", "target_images", "budget", "centroids", "tau")
+    encoder = f"{settings.encoder} of X, code {paths.code_hash()}"
+    return {"choice": choice, "encoder": encoder, **source, **{name: getattr(settings, name) for name in names}}
+
+
+def place_of_list(provenance: Mapping[str, Any], settings: config.Settings) -> Path:
+    """Where a list is kept, under the cache folder."""
     digest = hashlib.sha256(json.dumps([provenance, settings.key()], sort_keys=True).encode()).hexdigest()[:16]
-    return coreset.save(paths.cache_dir() / "coresets" / f"{digest}.csv", chosen, len(pool), provenance)
+    return paths.cache_dir() / "coresets" / f"{digest}.csv"
 
 
 def training_images(

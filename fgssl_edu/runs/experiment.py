@@ -33,7 +33,7 @@ from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets.alexnet import ALEXNETS
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
-from fgssl_edu.runs import arms, coresets
+from fgssl_edu.runs import arms, coresets, open_shards
 from fgssl_edu.runs.launch import pretrain
 from fgssl_edu.train import History
 
@@ -69,7 +69,8 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     if arm.extra in FARMS:
         extra, splits = arms.crops(arm, settings).images, arms.load(settings)
     elif arm.extra:
-        extra, splits, chosen = coresets.training_images(arm.extra, settings, arm)
+        source = open_shards if open_shards.named(settings.open_set) else coresets
+        extra, splits, chosen = source.training_images(arm.extra, settings, arm)
     else:
         splits = arms.load(settings)
     begun = time.process_time()
@@ -119,7 +120,11 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
 def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
     """`run_arm` on one thread, kept under the cache folder by arm, its settings and code: lessons share arms."""
     torch.set_num_threads(1)
-    code = [paths.code_hash(), *(Path(str(m.__file__)).read_text(encoding="utf-8") for m in (arms, coresets))]
+    code = [
+        paths.code_hash(),
+        *(Path(str(m.__file__)).read_text(encoding="utf-8") for m in (arms, coresets, open_shards)),
+    ]
+    code.append(open_shards.identity(settings.open_set))
     what = dataclasses.asdict(arms.arm_settings(arm, settings, seed)) | {"method": "", "scale": ""}  # the arm says it
     parts = [dataclasses.asdict(arm) | {"longer": 1.0}, what, torch.__version__, code]  # the steps stand in `what`
     key = json.dumps(parts, sort_keys=True)

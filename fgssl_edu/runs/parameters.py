@@ -138,9 +138,11 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     Returns:
         The settings with their sources, and what the reader has to be told.
     """
+    from fgssl_edu.data.open_set import check_open_set
     from fgssl_edu.data.single_image import from_root
 
-    located = {"dataset": absolute(given.get("dataset")), "photograph": from_root(given.get("photograph"))}
+    located = {name: absolute(given.get(name), name) for name in ("dataset", "open_set")}
+    located["photograph"] = from_root(given.get("photograph"))
     given, notes = {**given, **located}, []
     own = partial(changed, slug)
     resolved = config.resolve(slug, given, of_arm=own)
@@ -157,6 +159,7 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     check_names(slug, resolved.settings)
     check_arm(slug, resolved.settings)
     check_data(resolved)
+    check_open_set(resolved.settings.open_set)
     check_photograph(slug, resolved.settings)
     sources = {
         name: "notebook" if source == "given" and name in written else source
@@ -165,7 +168,7 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     return config.Resolved(resolved.settings, sources), notes
 
 
-def absolute(dataset: object) -> object:
+def absolute(dataset: object, name: str = "dataset") -> object:
     """A data set's name with the path of its folder from the root: a kernel may work in another folder than its user.
 
     Raises:
@@ -175,7 +178,7 @@ def absolute(dataset: object) -> object:
         return dataset
     named = dataset.removeprefix(FOLDER)
     if not named.strip():
-        raise ValueError(f"dataset={dataset!r} names no folder; write {FOLDER}PATH, the folder with your photographs")
+        raise ValueError(f"{name}={dataset!r} names no folder; write {FOLDER}PATH, the folder with your photographs")
     return f"{FOLDER}{Path(named).expanduser().resolve()}"
 
 

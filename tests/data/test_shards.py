@@ -17,7 +17,7 @@ from fgssl_edu.data import shard_writing
 from fgssl_edu.data.birds import bird_set
 from fgssl_edu.data.decode import read_square
 from fgssl_edu.data.shard_writing import Sample, encode, index_shards, write_shards
-from fgssl_edu.data.shards import INDEX, TABLE, read_index, read_shard
+from fgssl_edu.data.shards import INDEX, TABLE, read_index, read_pictures, read_shard
 
 wds = pytest.importorskip("webdataset")
 SIDE, COUNT, PER_SHARD = 32, 10, 4
@@ -62,6 +62,19 @@ def test_the_index_says_what_is_there_and_each_shard_gives_its_part(folder: Path
         assert (images.float() - pictures[position]).abs().mean() < 3  # grey levels lost by JPEG
     with pytest.raises(ValueError, match="no shard '000009.tar'; there are 3"):
         read_shard(folder, "000009.tar", SIDE)
+
+
+def test_some_pictures_are_read_in_the_order_asked_for_from_their_shards_alone(folder: Path):
+    index = read_index(folder)
+    (folder / "000001.tar").unlink()  # positions 4 to 7
+    wanted = torch.tensor([9, 0, 3, 0])
+    whole = torch.cat([read_shard(index, name, SIDE)[0] for name in ("000000.tar", "000002.tar")])
+    assert torch.equal(read_pictures(index, wanted, SIDE), whole[[5, 0, 3, 0]])
+    assert read_pictures(index, wanted[:0], SIDE).shape == (0, 3, SIDE, SIDE)
+    with pytest.raises(ValueError, match="000001.tar: missing"):
+        read_pictures(index, torch.tensor([4]), SIDE)
+    with pytest.raises(ValueError, match="has the positions 0 to 9"):
+        read_pictures(index, torch.tensor([10]), SIDE)
 
 
 @pytest.mark.filterwarnings(

@@ -27,7 +27,7 @@ LEVELS = (
     ("panels",),
     ("runs",),
     ("lesson",),
-    ("cli", "cli_shards", "bench"),
+    ("cli", "cli_shards", "cli_coreset", "bench"),
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # The first line that may import a library, so that training runs on a bare node.
