@@ -249,7 +249,7 @@ def test_a_lesson_trains_on_two_processes_and_one_loads_it(
     assert {"knn", "effective_rank", "loss"} <= curves[0][-1].keys()
 
 
-def start_and_wait(line) -> None:
+def start_and_wait(line, place: Path) -> None:
     """In a process that will be killed: two processes, fresh interpreters, and a word when they train."""
     torch.set_num_threads(1)
     pids, start = [], rank.start
@@ -260,14 +260,14 @@ def start_and_wait(line) -> None:
         return process
 
     rank.start = told
-    train(make("simclr"), 2, monitors=[OfRows(lambda step: line.send(pids))], steps=10**6)
+    train(make("simclr"), 2, place, [OfRows(lambda step: line.send(pids))], steps=10**6)
 
 
 @pytest.mark.slow
-def test_no_process_outlives_the_one_that_started_it():
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path):
     made = context()
     near, far = made.Pipe(duplex=False)
-    parent = made.Process(target=start_and_wait, args=(far,))
+    parent = made.Process(target=start_and_wait, args=(far, tmp_path))
     parent.start()
     far.close()
     try:

@@ -121,7 +121,7 @@ def test_damage_is_named_or_left_out_as_asked(index: Index, tmp_path: Path):
         ({"given": {"centroids": 0}}, "centroids=0 is out of range"),
         ({"given": {"method": "oracle"}}, "extra='oracle': from shards one of raw, simcore, stop, random, all"),
         ({"given": {"method": "x"}}, "extra='none': from shards"),
-        ({"given": {"method": "random"}}, "method='random' is not trained"),
+        ({"given": {"method": "random"}}, "extra='none': from shards one of"),
         ({"on_bad": "skipp"}, "on_bad='skipp'"),
         ({"jobs": 2, "scheduler": "tcp://127.0.0.1:1"}, "has the workers that it has; leave out --jobs 2"),
         ({"out": "."}, "cannot be written: name a file"),
