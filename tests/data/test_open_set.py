@@ -129,7 +129,7 @@ def test_nothing_about_the_groups_reaches_whoever_trains() -> None:
     assert bool((drawn.images.labels == -1).all()) and drawn.images.classes == ()
     assert drawn.images.coarse is drawn.images.factors is drawn.images.parts is None and not drawn.images.paths
     seen = drawn.images.views()
-    assert isinstance(seen, Images) and set(vars(seen)) == {"images", "device", "count"}
+    assert isinstance(seen, Images) and set(vars(seen)) == {"images", "device", "shape"}
 
 
 def test_unknown_species_differ_from_every_known_one() -> None:
@@ -232,7 +232,7 @@ def test_a_target_that_has_every_unknown_species_is_refused() -> None:
 @pytest.mark.parametrize(
     "arguments, named",
     [
-        ({"dataset": "birds"}, "birds_open, or folder:PATH"),
+        ({"dataset": "birds"}, "birds_open, folder:PATH"),
         ({"dataset": "folder:"}, "folder:PATH"),
         ({"open_images": 0}, "open_images=0"),
         ({"dataset": "folder:/nowhere", "background": 0.3}, "background"),

@@ -229,12 +229,14 @@ def test_a_transformer_is_tuned_by_mae_s_recipe_and_a_slow_copy_learns(splits: S
     assert not any(p.requires_grad for p in teacher.parameters()) and trainable(teacher).cls_token.requires_grad
 
 
-def test_the_suite_tunes_where_it_is_asked_to(splits: Splits, monkeypatch: pytest.MonkeyPatch):
-    settings = dataclasses.replace(SETTINGS, neighbours=5)
-    plain = suite.evaluate(colour_blind(), splits, dataclasses.replace(settings, finetune_epochs=0))
+def test_the_suite_tunes_and_probes_as_a_paper_does_where_it_is_asked_to(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+):
+    settings = dataclasses.replace(SETTINGS, neighbours=5, probe="lcr")
+    plain = suite.evaluate(colour_blind(), splits, dataclasses.replace(settings, finetune_epochs=0, probe="none"))
     Watched(monkeypatch)
     scores = suite.evaluate(colour_blind(), splits, settings)
-    assert set(scores) - set(plain) == {"species/finetune"}
+    assert set(scores) - set(plain) == {"species/finetune", "species/sgd", "species/sgd_50", "species/sgd_20"}
     assert {"labels", "epochs", "encoder", "eval_size", "crop_size"} <= set(scores["species/finetune"].protocol)
 
 

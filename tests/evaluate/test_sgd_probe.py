@@ -119,3 +119,8 @@ def test_a_rate_is_chosen_where_the_paper_searches_and_where_its_own_diverges(mo
     diverging = paper_probes(*blobs(240), *blobs(240, seed=1), settings="eccv24")
     for scores in (searched, diverging):
         assert {score.protocol["lr"] for score in scores.values()} == {"chosen on 10 % of train"}
+
+
+def test_a_share_without_two_images_a_class_takes_the_printed_rate():
+    scores = paper_probes(*blobs(12), *blobs(60, seed=1), settings="simcore")
+    assert [score.protocol["lr"] for score in scores.values()] == ["chosen on 10 % of train", 10.0, 10.0]

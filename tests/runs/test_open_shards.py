@@ -145,7 +145,7 @@ def test_a_lesson_looks_at_no_shards_and_says_what_does(index: Index):
     for open_set in (f"shards:{index.folder}", "coreset:chosen.csv"):
         with pytest.raises(ValueError, match="`fgssl coreset` chooses from shards; `fgssl reference simcore"):
             parameters.settle("simcore", {**TINY, "open_set": open_set})
-    with pytest.raises(ValueError, match="open_set='birdsopen': it is birds_open"):
+    with pytest.raises(ValueError, match="open_set='birdsopen': an open set is birds_open"):
         parameters.settle("simcore", {**TINY, "open_set": "birdsopen"})
 
 
