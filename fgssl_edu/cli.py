@@ -186,14 +186,21 @@ def reference(
 
 @app.command()
 def weights(
-    name: Annotated[str, typer.Argument(help="encoder, with its decoder, or transformer.")] = "encoder",
+    name: Annotated[
+        str, typer.Argument(help="encoder, with its decoder, or transformer; resnet50 or resnet18 of ImageNet.")
+    ] = "encoder",
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the package's own if none.")] = None,
 ) -> None:
-    """Make shipped networks again (15 minutes of one core)."""
+    """Make a shipped network again, or fetch ImageNet's."""
+    from fgssl_edu.nets.encoders import TORCHVISION, imagenet_file, imagenet_weights
     from fgssl_edu.runs import shipped, shipped_transformer
 
+    if name in TORCHVISION:
+        imagenet_weights(name)
+        print(imagenet_file(name))
+        return
     if name not in ("encoder", "transformer"):
-        raise ValueError(f"{name!r}: choose encoder or transformer")
+        raise ValueError(f"{name!r}: choose encoder or transformer, or fetch {' or '.join(TORCHVISION)}")
     print(shipped.make(out) if name == "encoder" else shipped_transformer.make(out))
 
 

@@ -99,8 +99,8 @@ class Settings:
     lr_schedule: str = "cosine"  # to 0; steps: a tenth of lr after 60 and after 80 % of the steps, as MoCo v1
     temperature: float = 0.2  # divides cosine similarities; smaller attends to the hardest negatives
     strength: float = 1.0  # of the views' colours and crops: 0 none, 1 as the preset, 2 twice
-    views: str = "mild"  # a name in fgssl_edu.views.presets.VIEWS
-    queue: int = 1024  # keys that MoCo remembers; at most half the training images, or it meets its own copies
+    views: str = "mild"  # of fgssl_edu.views.presets.VIEWS; "first+second" where views differ in kind
+    queue: int = 1024  # keys that MoCo remembers; above half the training images it meets its own copies
     ema: float = 0.99  # of slow copies (MoCo's key encoder, BYOL's target); nearer 1 for longer runs
     encoder: str = "resnet10"  # a name that fgssl_edu.nets.build_encoder knows
     norm: str = "batch"  # of the encoder; group, where no image may depend on its batch, or on several CPU processes
@@ -171,7 +171,7 @@ def resolve(
     slug: str,
     given: Mapping[str, object],
     environment: Mapping[str, str] = os.environ,
-    of_arm: Callable[[str], Mapping[str, object]] | None = None,
+    of_arm: Callable[[str, str], Mapping[str, object]] | None = None,
 ) -> Resolved:
     """Every setting of a run of a lesson, and where each value came from.
 
@@ -179,7 +179,8 @@ def resolve(
         slug: the lesson, a key of `LESSONS`.
         given: what the user set, by field name; None counts as not given.
         environment: `FGSSL_SCALE` and `FGSSL_` with a name of `OF_THE_MACHINE` count where `given` does not name them.
-        of_arm: the settings that make a method of the lesson what it is; asked when `given` is known to be right.
+        of_arm: the settings that make a method of the lesson what it is at a scale; asked when `given` is known to be
+            right.
 
     Raises:
         ValueError: names every unknown lesson or name, wrong type and value out of range, and what would do instead.
@@ -202,7 +203,7 @@ def resolve(
     ]
     layers += list(machine.items())
     method = str(ChainMap(wanted, *(dict(layer) for _, layer in reversed(layers))).get("method", Settings.method))
-    layers += [(f"arm {method}", of_arm(method) if of_arm else {}), ("given", wanted)]
+    layers += [(f"arm {method}", of_arm(method, scale) if of_arm else {}), ("given", wanted)]
     values: dict[str, object] = {}
     sources = {field.name: "default" for field in fields(Settings)}
     for source, layer in layers:

@@ -27,7 +27,7 @@ from fgssl_edu.evaluate.monitor import CollapseMonitor
 from fgssl_edu.panels.live import LiveCurves
 from fgssl_edu.progress import seconds
 from fgssl_edu.recipe import Recipe
-from fgssl_edu.runs import arms, cache, notebook, parameters, tables
+from fgssl_edu.runs import arms, cache, likeness, notebook, parameters, tables
 
 if TYPE_CHECKING:
     from fgssl_edu.evaluate.statistics import Score
@@ -43,7 +43,6 @@ EXPECTED = {
 # Settings in which a run may differ from a record and yet be compared with it.
 BESIDE_THE_POINT = ("scale", "seed", "method", "checkpoint_every", "accelerator", "precision", "devices", "nodes")
 MORE_SCORES = ("finetune_epochs", "probe")  # settings that add scores and leave the others as they are
-MOST_THREADS = 4  # a small network gains nothing from more
 LOOKS = 8  # of the monitors, in one training
 Value = TypeVar("Value")
 
@@ -63,33 +62,14 @@ def start(namespace: Mapping[str, object], slug: str) -> Run:
     """
     resolved, notes = parameters.settle(slug, *parameters.from_namespace(namespace))
     settings = resolved.settings
-    set_threads(settings.scale)
+    notebook.set_threads(settings.scale)
     random.seed(settings.seed)
     np.random.seed(settings.seed)
     torch.manual_seed(settings.seed)
     supervised = os.environ.get(notebook.SUPERVISED)
-    by_hand = opened_by_hand(namespace, slug)
+    by_hand = notebook.opened_by_hand(namespace, slug)
     folder = Path(supervised) if supervised else notebook.folder_of(slug, settings, by_hand)
     return Run(slug, resolved, folder, notes, supervised=bool(supervised))
-
-
-def set_threads(scale: str) -> None:
-    """Threads of torch: `FGSSL_THREADS`, else `OMP_NUM_THREADS`, else one at ci and one core less than there are."""
-    # Threads wait for each other by spinning: with every core asked for, a busy browser made a run 20 times slower.
-    asked = os.environ.get("FGSSL_THREADS")
-    if asked is not None:
-        if not asked.isdecimal() or int(asked) < 1:
-            raise ValueError(f"the environment variable FGSSL_THREADS={asked!r} should be a whole number from 1")
-        torch.set_num_threads(int(asked))
-    elif not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(1 if scale == "ci" else max(1, min(MOST_THREADS, (os.cpu_count() or 2) - 1)))
-
-
-def opened_by_hand(namespace: Mapping[str, object], slug: str) -> bool:
-    """Whether a person opened the notebook: a Jupyter session, or a kernel that works in the notebook's own folder."""
-    if not isinstance(namespace.get("In"), list):
-        return False
-    return "JPY_SESSION_NAME" in os.environ or any(Path.cwd().glob(f"[0-9][0-9]_{slug}.ipynb"))
 
 
 class Run:
@@ -104,9 +84,15 @@ class Run:
 
     @property
     def device(self) -> str:
-        """Where training runs: "cuda", "mps" or "cpu"."""
-        asked = self.settings.accelerator
-        return asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        """Where training and scoring run: "cuda", "mps" or "cpu"."""
+        return arms.device_of(self.settings)
+
+    def settings_of(self, arm: arms.Arm) -> config.Settings:
+        """This run's settings for another arm of the lesson: at full each trains as its own paper does."""
+        if self.settings.scale != "full":
+            return self.settings
+        given = [name for name, source in self.sources.items() if source in ("given", "notebook")]
+        return arms.arm_settings(arm, self.settings, self.settings.seed, given)
 
     def load(self) -> Splits:
         """The images of this run, read or rendered once."""
@@ -142,7 +128,12 @@ class Run:
         return cache.restored(value)  # type: ignore[no-any-return]
 
     def pretrain(
-        self, name: str, method: Method, images: ImageSet | Images | Tensor, monitors: Sequence[Monitor] = ()
+        self,
+        name: str,
+        method: Method,
+        images: ImageSet | Images | Tensor,
+        monitors: Sequence[Monitor] = (),
+        settings: config.Settings | None = None,
     ) -> History:
         """Train `method` in place by this run's recipe, or load what the same training gave before.
 
@@ -154,6 +145,7 @@ class Run:
             method: not yet trained; afterwards in the trained state either way.
             images: what it trains on.
             monitors: see `fgssl_edu.train.pretrain`; a training that is loaded is not watched again.
+            settings: whose recipe; `settings_of` another arm than the run's.
 
         Returns:
             What was logged on the way, by the monitors of the run that trained.
@@ -162,7 +154,7 @@ class Run:
         from fgssl_edu.train import History
 
         pixels = images.images if isinstance(images, ImageSet | Images) else images
-        recipe = Recipe.of(self.settings, len(pixels))
+        recipe = Recipe.of(self.settings if settings is None else settings, len(pixels))
         parts = [cache.of_module(method), cache.of_tensor(pixels)]  # monitors do not change what is learned
         path = cache.file_for("pretrain", name, cache.key(dataclasses.asdict(recipe), self.device, parts))
         entry = cache.kept(path)
@@ -199,7 +191,7 @@ class Run:
             shipped = self.reference()
         except ValueError:
             return None
-        theirs = {**shipped["settings"], **parameters.changed(self.slug, self.settings.method)}  # of the arm that runs
+        theirs = {**shipped["settings"], **parameters.changed(self.slug, self.settings.method, "lecture")}
         own = dataclasses.asdict(self.settings).items()
         same = all(theirs.get(name) == value for name, value in own if name not in (*BESIDE_THE_POINT, *MORE_SCORES))
         return shipped if same else None
@@ -231,6 +223,7 @@ class Run:
         from fgssl_edu.evaluate.suite import evaluate
 
         splits, settings = self.load(), self.settings
+        encoder = encoder.to(self.device)  # one that was never trained is on the CPU
         digest = cache.key(dataclasses.asdict(settings), self.device, [cache.of_module(encoder)])
         folder = cache.file_for(self.slug, f"tuned {name}", digest).with_suffix("")
         scores = self.once(f"scores of {name}", lambda: evaluate(encoder, splits, settings, folder=folder))
@@ -242,8 +235,9 @@ class Run:
         found = {arms.RANDOM.title: self.score(arms.RANDOM.title, arms.untrained(self.settings))}
         train = self.load().train.labelled()
         if self.record_of_these_settings() is None and len(train) and int(train.labels.max()) > 0:
-            method = arms.build_arm(arms.SUPERVISED, self.settings, train)
-            self.pretrain(arms.SUPERVISED.title, method, train)
+            settings = self.settings_of(arms.SUPERVISED)
+            method = arms.build_arm(arms.SUPERVISED, settings, train)
+            self.pretrain(arms.SUPERVISED.title, method, train, settings=settings)
             found[arms.SUPERVISED.title] = self.score(arms.SUPERVISED.title, method.evaluated())
         return found
 
@@ -258,6 +252,7 @@ class Run:
             "settings": dataclasses.asdict(self.settings),
             "sources": self.sources,
             "notes": list(self.notes),
+            "unlike_paper": likeness.unlike(self.slug, self.settings),
             "metrics": json.loads(written.read_text(encoding="utf-8")),
             "seconds": time.monotonic() - self._started,
             "environment": {**records.environment(), "device": self._device_name()},

@@ -26,7 +26,7 @@ def test_every_lesson_resolves_at_every_scale_and_every_value_has_a_source(slug:
 @pytest.mark.parametrize(("slug", "scale"), EVERY)
 def test_a_queue_never_holds_the_picture_it_is_compared_with_too_often(slug: str, scale: str):
     settings = resolve(slug, {"scale": scale}, {}).settings
-    assert settings.queue < settings.train_images
+    assert settings.queue < settings.train_images or scale == "full"  # there the papers' own, which is eleven times it
     assert settings.eval_size <= settings.image_size and settings.crop_size <= settings.image_size
 
 
@@ -88,11 +88,13 @@ def test_a_value_that_cannot_be_is_refused(given: dict[str, object], message: st
 
 def test_an_arm_stands_above_its_lesson_and_below_what_is_given():
     arms = {"moco": {"batch": 16, "queue": 8, "lr": 0.5}}
-    resolved = resolve("contrast", {"scale": "full", "lr": 0.25}, {}, arms.__getitem__)
+    resolved = resolve("contrast", {"scale": "full", "lr": 0.25}, {}, lambda method, scale: arms[method])
     settings = resolved.settings
     assert (settings.method, settings.batch, settings.queue, settings.lr) == ("moco", 16, 8, 0.25)
     assert [resolved.sources[name] for name in ("method", "batch", "lr")] == ["scale full", "arm moco", "given"]
-    chosen = resolve("contrast", {"scale": "full", "method": "other"}, {}, {"other": {"steps": 9}}.__getitem__)
+    chosen = resolve(
+        "contrast", {"scale": "full", "method": "other"}, {}, lambda *asked: {"steps": len(asked[0] + asked[1])}
+    )
     assert chosen.settings.steps == 9 and chosen.sources["steps"] == "arm other"
 
 
@@ -100,7 +102,7 @@ def test_arms_are_asked_for_only_when_the_rest_is_right():
     with pytest.raises(
         ValueError, match="steps='many'"
     ):  # the table of arms imports torch: a typo need not wait for it
-        resolve("start", {"steps": "many"}, {}, lambda method: pytest.fail("asked"))
+        resolve("start", {"steps": "many"}, {}, lambda *_: pytest.fail("asked"))
 
 
 def test_few_steps_shorten_a_warm_up_that_nobody_asked_for():

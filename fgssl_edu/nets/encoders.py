@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,7 @@ def _torchvision(name: str, norm: str, init: str) -> Encoder:
     layers: Callable[[int], nn.Module] = partial(norm_layer, norm)
     net = getattr(models, name)(norm_layer=layers)
     if init == "imagenet":
-        net.load_state_dict(_imagenet_weights(name))
+        net.load_state_dict(imagenet_weights(name))
     if name.startswith("efficientnet"):  # its last layer is a stage of its own: 1x1 to what is pooled
         return Encoder(name, "3x3 stride 2", net.features[0], net.features[1:], net.classifier[1].in_features)
     entry = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
@@ -112,17 +113,26 @@ def _torchvision(name: str, norm: str, init: str) -> Encoder:
     )
 
 
-def _imagenet_weights(name: str) -> dict[str, Tensor]:
+def imagenet_file(name: str) -> Path:
+    """Where the ImageNet weights of "resnet18" or "resnet50" lie once they were fetched: torch's own folder."""
+    from torchvision import models
+
+    url = models.get_model_weights(name)["IMAGENET1K_V1"].url
+    return Path(torch.hub.get_dir()) / "checkpoints" / str(url).rsplit("/", 1)[-1]
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights, version 1, fetched where they are not on disk; ValueError says what to do."""
     from torchvision import models
 
     weights = models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:  # no network, no space, or a truncated file
-        file, folder = weights.url.rsplit("/", 1)[-1], f"{torch.hub.get_dir()}/checkpoints"
+        file = imagenet_file(name)
         raise ValueError(
             f"init='imagenet': the weights of {name} are not here and could not be fetched ({error}). "
-            f"Put {file} into {folder}, or use init='random'"
+            f"Put {file.name} into {file.parent}, or run `fgssl weights {name}` with a network, or use init='random'"
         ) from error
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Collection
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fgssl_edu import config
@@ -19,7 +22,7 @@ from fgssl_edu.nets.heads import projection
 from fgssl_edu.nets.inputs import seeing
 from fgssl_edu.runs.arm_tables import ARMS, GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 from fgssl_edu.views.background import BackgroundSwap
-from fgssl_edu.views.presets import VIEWS, ViewPreset, scaled
+from fgssl_edu.views.presets import ViewPreset, named, scaled
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm", "arm_named", "build_arm", "crops", "load"]
 SWAP_BACKGROUNDS = 512  # backgrounds that the oracle view draws from
@@ -32,11 +35,13 @@ def arm_named(slug: str, name: str) -> Arm:
     return ARMS[slug][name]
 
 
-def arm_settings(arm: Arm, settings: config.Settings, seed: int) -> config.Settings:
-    """The lesson's settings with what the arm changes."""
-    steps = max(1, round(arm.longer * settings.steps))
-    shorter = {"seed": seed, "steps": steps, "warmup": min(settings.warmup, steps)}
-    return dataclasses.replace(settings, **{**shorter, **arm.settings})  # type: ignore[arg-type]
+def arm_settings(arm: Arm, settings: config.Settings, seed: int, given: Collection[str] = ()) -> config.Settings:
+    """The lesson's settings with what the arm changes at their scale, but for the `given`, which the user has set."""
+    arm = arm.at(settings.scale)
+    values: dict[str, Any] = {name: value for name, value in arm.settings.items() if name not in given}
+    steps = values.setdefault("steps", max(1, round(arm.longer * settings.steps)))
+    warmup = min(values.get("warmup", settings.warmup), steps)
+    return dataclasses.replace(settings, **{**values, "seed": seed, "warmup": warmup})
 
 
 def load(settings: config.Settings) -> catalog.Splits:
@@ -74,10 +79,31 @@ def crops(arm: Arm, settings: config.Settings) -> ImageSet:
 
 
 def view_preset(arm: Arm, settings: config.Settings) -> ViewPreset:
-    """The views of an arm: the named preset at its strength, less what the arm leaves out."""
-    if settings.views not in VIEWS:
-        raise ValueError(f"views={settings.views!r}: choose one of {', '.join(VIEWS)}")
-    return dataclasses.replace(scaled(VIEWS[settings.views], settings.strength), **arm.views)  # type: ignore[arg-type]
+    """The views of an arm, the first of several: the named preset at its strength, less what the arm leaves out."""
+    return view_presets(arm, settings)[0]
+
+
+def view_presets(arm: Arm, settings: config.Settings) -> list[ViewPreset]:
+    """The same of every kind of view that the settings name."""
+    return [
+        dataclasses.replace(scaled(preset, settings.strength), **arm.views)  # type: ignore[arg-type]
+        for preset in named(settings.views)
+    ]
+
+
+def view_fields(arm: Arm, settings: config.Settings) -> dict[str, object]:
+    """The views as the method of an arm takes them: one kind, or a second beside it, or large, large and small."""
+    presets = view_presets(arm, settings)
+    if arm.method == "dino" and len(presets) == 3:
+        return {"views": presets}
+    second = len(presets) == 2 and "other_views" in inspect.signature(METHODS[str(arm.method)]).parameters
+    return {"views": presets[0], **({"other_views": presets[1]} if second else {})}
+
+
+def device_of(settings: config.Settings) -> str:
+    """Where a run trains and scores: "cuda", "mps" or "cpu"."""
+    asked = settings.accelerator
+    return asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def untrained(settings: config.Settings, sees: str = "rgb") -> Encoder:
@@ -93,13 +119,14 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
     """
     if arm.method is None or arm.method not in METHODS:
         raise ValueError(f"method={arm.method!r}: choose one of {', '.join(METHODS)}")
-    fields = own_fields(arm.method, settings) | {"views": view_preset(arm, settings), "size": settings.crop_size}
+    arm = arm.at(settings.scale)
+    fields = fields_of(arm, settings)
     if arm.labels != "none":
         labels = images.labels if arm.labels == "species" else images.coarse
         if labels is None or int(labels.max()) < 1:
             raise ValueError(f"{arm.title}: the data set {images.name!r} has no {arm.labels} labels")
         fields |= {"labels": labels, "classes": int(labels.max()) + 1}
-    if "queue" in fields and continued(settings):  # MoCo trained it
+    if "queue" in fields and "head" not in arm.fields and continued(settings):  # MoCo trained it
         fields["head"] = shipped_head()
     if arm.swap:
         if images.foreground is None or images.parts is None:  # a box is no mask to cut a bird out by
@@ -110,7 +137,14 @@ def build_arm(arm: Arm, settings: config.Settings, images: ImageSet) -> Method:
         fields["truth"] = true_map(str(arm.fields.get("target", settings.target)), images)
     if arm.method == "pairs":
         fields |= pair_fields(str(arm.fields.get("decoder", settings.decoder)), settings, images)
-    return build(arm.method, untrained(settings, arm.sees), None, **{**fields, **arm.fields})
+    return build(str(arm.method), untrained(settings, arm.sees), None, **fields)
+
+
+def fields_of(arm: Arm, settings: config.Settings) -> dict[str, object]:
+    """What an arm hands to its method, but for what it takes from the images: its own fields win over the settings."""
+    arm = arm.at(settings.scale)
+    own = own_fields(str(arm.method), settings) | view_fields(arm, settings) | {"size": settings.crop_size}
+    return {**own, **arm.fields}
 
 
 def own_fields(method: str, settings: config.Settings) -> dict[str, object]:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import resources
 from multiprocessing import get_context
@@ -55,15 +55,15 @@ def train_arm(
     return method, pretrain(method, pixels, Recipe.of(settings, len(pixels)), progress=False)
 
 
-def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
-    """Train and score one arm with one seed.
+def run_arm(arm: arms.Arm, settings: config.Settings, seed: int, given: Collection[str] = ()) -> dict[str, object]:
+    """Train and score one arm with one seed; an arm's own settings stand, but for the `given`.
 
     Returns:
         title, seed, metrics (name -> value), protocol (name -> protocol), curve (steps and losses), seconds of training
         and CPU seconds of the whole run.
     """
     started = time.process_time()
-    settings = arms.arm_settings(arm, settings, seed)
+    settings = arms.arm_settings(arm, settings, seed, given)
     extra: Tensor | None = None
     chosen: dict[str, float] = {}
     if arm.extra in FARMS:
@@ -77,6 +77,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, ob
     method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
     trained = time.process_time() - begun
     encoder = arms.untrained(settings, arm.sees) if method is None else method.evaluated()
+    encoder = encoder.to(arms.device_of(settings))  # an untrained one is made on the CPU
     scores = suite.evaluate(encoder, splits, settings) | by_layer(encoder, splits, settings)
     metrics = {name: score.value for name, score in scores.items()} | chosen
     if isinstance(method, Supervised):
@@ -117,7 +118,7 @@ def own_accuracy(method: Supervised, images: ImageSet, kind: str, size: int) -> 
     return float((guess == labels)[labels >= 0].float().mean())
 
 
-def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str, object]:
+def cached_run(arm: arms.Arm, settings: config.Settings, seed: int, given: Collection[str] = ()) -> dict[str, object]:
     """`run_arm` on one thread, kept under the cache folder by arm, its settings and code: lessons share arms."""
     torch.set_num_threads(1)
     code = [
@@ -125,12 +126,14 @@ def cached_run(arm: arms.Arm, settings: config.Settings, seed: int) -> dict[str,
         *(Path(str(m.__file__)).read_text(encoding="utf-8") for m in (arms, coresets, open_shards)),
     ]
     code.append(open_shards.identity(settings.open_set))
-    what = dataclasses.asdict(arms.arm_settings(arm, settings, seed)) | {"method": "", "scale": ""}  # the arm says it
-    parts = [dataclasses.asdict(arm) | {"longer": 1.0}, what, torch.__version__, code]  # the steps stand in `what`
+    what = dataclasses.asdict(arms.arm_settings(arm, settings, seed, given))
+    what |= {"method": "", "scale": ""}  # the arm says it
+    own = dataclasses.asdict(arm.at(settings.scale)) | {"longer": 1.0}  # the steps stand in `what`
+    parts = [own, what, torch.__version__, code]
     key = json.dumps(parts, sort_keys=True)
     kept = paths.cache_dir() / "arms" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not kept.exists():
-        paths.atomic_write(kept, json.dumps(run_arm(arm, settings, seed)))
+        paths.atomic_write(kept, json.dumps(run_arm(arm, settings, seed, given)))
     return json.loads(kept.read_text())  # type: ignore[no-any-return]
 
 
@@ -174,7 +177,7 @@ def reference(
         for name in names
         for seed in range(max(seeds, live_seeds) if name == live and not given and not only else seeds)
     ]
-    rows = run_all(slug, todo, settings, jobs, report)
+    rows = run_all(slug, todo, settings, jobs, report, tuple(given or {}))
     options = f" --arms {','.join(only)}" if only else ""
     options += f" --out {target.name}" if target else ""
     options += "".join(f" -p {name}={value}" for name, value in (given or {}).items())
@@ -194,12 +197,19 @@ def reference(
 
 
 def run_all(
-    slug: str, todo: Sequence[tuple[str, int]], settings: config.Settings, jobs: int, report: Callable[[str], None]
+    slug: str,
+    todo: Sequence[tuple[str, int]],
+    settings: config.Settings,
+    jobs: int,
+    report: Callable[[str], None],
+    given: Collection[str] = (),
 ) -> list[dict[str, object]]:
     """The rows of all (arm, seed) that are to be done, in that order, `jobs` processes at a time."""
     rows: dict[tuple[str, int], dict[str, object]] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(cached_run, arms.ARMS[slug][name], settings, seed): (name, seed) for name, seed in todo}
+        waiting = {
+            pool.submit(cached_run, arms.ARMS[slug][name], settings, seed, given): (name, seed) for name, seed in todo
+        }
         for done in as_completed(waiting):
             name, seed = waiting[done]
             row = rows[name, seed] = {"arm": name, **done.result()}

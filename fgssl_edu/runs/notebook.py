@@ -22,6 +22,7 @@ SUPERVISED = "FGSSL_RUN"  # environment variable: the folder of the run that sta
 PENDING = "pending.json"  # what the notebook's last cell leaves for the record, before the run is known to be good
 EXECUTED = "notebook.ipynb"
 PAGE = "notebook.html"
+MOST_THREADS = 4  # a small network gains nothing from more
 LINES_A_CELL = 20  # printed live; the executed notebook has the rest
 
 
@@ -159,6 +160,27 @@ def scan_widget_errors(notebook: Mapping[str, Any]) -> list[str]:
     state = notebook["metadata"].get("widgets", {}).get(page.WIDGET_STATE, {}).get("state", {})
     outputs = [output for model in state.values() for output in model.get("state", {}).get("outputs", ())]
     return [f"{output['ename']}: {output['evalue']}" for output in outputs if output.get("output_type") == "error"]
+
+
+def set_threads(scale: str) -> None:
+    """Threads of torch: `FGSSL_THREADS`, else `OMP_NUM_THREADS`, else one at ci and one core less than there are."""
+    import torch  # late: a mistake on the command line is told without it
+
+    # Threads wait for each other by spinning: with every core asked for, a busy browser made a run 20 times slower.
+    asked = os.environ.get("FGSSL_THREADS")
+    if asked is not None:
+        if not asked.isdecimal() or int(asked) < 1:
+            raise ValueError(f"the environment variable FGSSL_THREADS={asked!r} should be a whole number from 1")
+        torch.set_num_threads(int(asked))
+    elif not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(1 if scale == "ci" else max(1, min(MOST_THREADS, (os.cpu_count() or 2) - 1)))
+
+
+def opened_by_hand(namespace: Mapping[str, object], slug: str) -> bool:
+    """Whether a person opened the notebook: a Jupyter session, or a kernel that works in the notebook's own folder."""
+    if not isinstance(namespace.get("In"), list):
+        return False
+    return "JPY_SESSION_NAME" in os.environ or any(Path.cwd().glob(f"[0-9][0-9]_{slug}.ipynb"))
 
 
 def _run_cells(planned: Plan) -> Any:

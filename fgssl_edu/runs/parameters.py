@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fgssl_edu import config, paths, scales
+from fgssl_edu import config, paths
+from fgssl_edu.runs.absent import absent
 
 if TYPE_CHECKING:
     from fgssl_edu.runs.arms import Arm
 
 INJECTED = "# Parameters"  # how papermill heads the cell that it inserts
 MARK = "scale"  # every lesson declares it: the cell that assigns it is the parameters cell
-FALLBACK: dict[str, scales.Value] = {"dataset": "birds"}
 FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
 UNTRAINED = ("common-rationale", "synthesised-pairs", "simcore")  # lessons that also score an encoder as it is
 BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
@@ -128,7 +128,7 @@ def declaring(sources: Sequence[str]) -> int | None:
 
 
 def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()) -> tuple[config.Resolved, list[str]]:
-    """Resolve a run's settings, check every name, and fall back to rendered birds where a scale's data set is missing.
+    """Resolve a run's settings, check every name, and do without what a scale names and this machine has not.
 
     Args:
         slug: the lesson.
@@ -140,22 +140,17 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     """
     from fgssl_edu.data.open_set import check_open_set
     from fgssl_edu.data.single_image import from_root
+    from fgssl_edu.runs.likeness import notes_on
 
     located = {name: absolute(given.get(name), name) for name in ("dataset", "open_set")}
     located["photograph"] = from_root(given.get("photograph"))
-    given, notes = {**given, **located}, []
-    own = partial(changed, slug)
+    given, own = {**given, **located}, partial(changed, slug)
     resolved = config.resolve(slug, given, of_arm=own)
-    dataset = resolved.settings.dataset
-    if not on_disk(dataset) and resolved.sources["dataset"] != "given":
-        side = resolved.settings.image_size
-        notes.append(
-            f"{dataset} is not on disk, so this run uses rendered birds at {side} px instead: "
-            f"its numbers are not {dataset}'s. `fgssl data get {dataset}` fetches it"
-        )
-        birds = config.resolve(slug, {**given, **FALLBACK}, of_arm=own)
-        sources = {**birds.sources, **dict.fromkeys(FALLBACK, f"{dataset} is not on disk")}
-        resolved = config.Resolved(birds.settings, sources)
+    missing = absent(resolved, on_disk(resolved.settings.dataset))
+    if missing:
+        resolved = config.resolve(slug, {**given, **{each.setting: each.instead for each in missing}}, of_arm=own)
+        gone = {each.setting: f"{each.what} not on disk" for each in missing}
+        resolved = config.Resolved(resolved.settings, {**resolved.sources, **gone})
     check_names(slug, resolved.settings)
     check_arm(slug, resolved.settings)
     check_data(resolved)
@@ -165,7 +160,11 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
         name: "notebook" if source == "given" and name in written else source
         for name, source in resolved.sources.items()
     }
-    return config.Resolved(resolved.settings, sources), notes
+    arm = lesson_arms(slug)[resolved.settings.method]
+    if resolved.settings.scale == "full" and arm.method is not None:
+        paper = arm.paper().source
+        sources = {name: f"{told}, {paper}" if told.startswith("arm ") else told for name, told in sources.items()}
+    return config.Resolved(resolved.settings, sources), notes_on(slug, resolved.settings, missing)
 
 
 def absolute(dataset: object, name: str = "dataset") -> object:
@@ -210,10 +209,10 @@ def lesson_arms(slug: str) -> Mapping[str, Arm]:
     return ARMS.get(slug, {})
 
 
-def changed(slug: str, method: str) -> dict[str, object]:
-    """The settings that an arm of a lesson has of its own, those that it hands to its method included."""
+def changed(slug: str, method: str, scale: str) -> dict[str, object]:
+    """The settings that an arm of a lesson has of its own at a scale, those that it hands to its method included."""
     arm = lesson_arms(slug).get(method)
-    return {**arm.settings, **fixed(arm)} if arm else {}
+    return {**arm.at(scale).settings, **fixed(arm)} if arm else {}
 
 
 def fixed(arm: Arm) -> dict[str, object]:
@@ -230,12 +229,11 @@ def check_names(slug: str, settings: config.Settings) -> None:
     """
     from fgssl_edu.data.catalog import CATALOG
     from fgssl_edu.nets.encoders import ENCODERS, TORCHVISION
-    from fgssl_edu.views.presets import VIEWS
+    from fgssl_edu.views.presets import named
 
     encoders = dict.fromkeys(ENCODERS)
     tables: dict[str, Mapping[str, object]] = {
         "method": lesson_arms(slug),
-        "views": VIEWS,
         "encoder": encoders,
         "dataset": CATALOG,
     }
@@ -245,6 +243,7 @@ def check_names(slug: str, settings: config.Settings) -> None:
             raise ValueError(f"{name}={value!r}{config.suggestion(value, table)} should be one of {', '.join(table)}")
     if settings.norm != "batch" and settings.init != "random":
         raise ValueError(f"norm={settings.norm!r} with init={settings.init!r}: such weights have norm='batch'")
+    named(settings.views)
     if settings.init == "imagenet" and settings.encoder not in TORCHVISION:
         larger = ", ".join(TORCHVISION)
         raise ValueError(

@@ -19,6 +19,7 @@ from typing import Any
 from fgssl_edu import records
 from fgssl_edu.figures.values import Triple, are_shares
 from fgssl_edu.runs import tables
+from fgssl_edu.runs.arm_tables.published import LIKE
 
 NO_PART_OF_A_LINE = ("seed", "checkpoint_every", "accelerator", "devices", "nodes")  # they do not change the numbers
 OWN_TO_A_RUN = ("seed", "chosen", "encoder", "stem")  # of a protocol: they may differ between comparable runs
@@ -208,7 +209,8 @@ def line_name(run: Run, firsts: Sequence[Run], every: bool) -> str:
         and any(other.get(key) != value for other in others)
         and (every or key == "scale" or sources.get(key, "").split(" ")[0] not in IMPLIED)
     ]
-    return " ".join([f"{run.record['lesson']}: {own['method']}", *telling])
+    like = LIKE if run.record.get("unlike_paper") else ""
+    return " ".join([f"{run.record['lesson']}: {own['method']}{like}", *telling])
 
 
 def protocols(lines: Sequence[Line], metric: str) -> dict[tuple[tuple[str, str], ...], list[str]]:

@@ -72,7 +72,7 @@ def make(folder: Path | None = None, steps: int = STEPS, train_images: int = TRA
 
 def recipe(steps: int, train_images: int) -> tuple[arms.Arm, config.Settings]:
     """The lesson's arm with prototypes that move from the start, and its settings for a longer training."""
-    arm = arms.arm_named("dino", "dino_vit")
+    arm = arms.arm_named("dino", "dino_vit").at("lecture")
     arm = dataclasses.replace(arm, fields={**arm.fields, "freeze_epochs": 0})
     lesson = config.resolve("dino", {"scale": "lecture"}).settings
     own = arms.arm_settings(arm, dataclasses.replace(lesson, train_images=train_images), seed=0)

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fgssl_edu.config import suggestion
+
 STRONGEST = 2.0  # of the knob: twice the preset's colour strengths
 HUE_LIMIT = 0.5  # half a turn of the colour circle is as far as hue goes
+SQUARE = (1.0, 1.0)
+JOIN = "+"  # between the names of presets, where the views of a picture are not all alike
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,12 @@ _PRESETS = (
     replace(BYOL_A, name="solo_cifar_1", source=f"{SOLO}, asymmetric, view 1: BYOL, Barlow Twins, DINO", blur=0.0),
     replace(BYOL_B, name="solo_cifar_2", source=f"{SOLO}, asymmetric, view 2: BYOL, Barlow Twins, DINO", blur=0.0),
     replace(BYOL_A, name="vicreg", source="lightly VICRegTransform (symmetric)", blur=0.5, solarize=0.1),
+    ViewPreset("rotnet", "gidariss/FeatureLearningRotNet, ImageNet_RotNet_AlexNet"),
+    # 128 of 350 px
+    ViewPreset("context_encoder", "pathak22/context-encoder, train.lua", crop=(0.13, 0.13), ratio=SQUARE),
+    # 225 of 256 px, not mirrored
+    ViewPreset("jigsaw", "arXiv 1603.09246, section 4", crop=(0.77, 0.78), ratio=SQUARE, flip=0.0),
+    ViewPreset("context", "arXiv 1505.05192, section 3", crop=(1.0, 1.0), ratio=SQUARE, flip=0.0),
     ViewPreset("mae", "facebookresearch/mae (bicubic there)", crop=(0.2, 1.0)),
     ViewPreset("simmim", "microsoft/SimMIM", crop=(0.67, 1.0)),
     ViewPreset(
@@ -131,6 +141,14 @@ _PRESETS = (
     ),
 )
 VIEWS: dict[str, ViewPreset] = {preset.name: preset for preset in _PRESETS}
+
+
+def named(views: str) -> tuple[ViewPreset, ...]:
+    """The presets that a setting names: one, or "first+second", or "large+other large+small"; ValueError if unknown."""
+    names = views.split(JOIN)
+    if unknown := [name for name in names if name not in VIEWS]:
+        raise ValueError(f"views={views!r}{suggestion(unknown[0], list(VIEWS))} should be one of {', '.join(VIEWS)}")
+    return tuple(VIEWS[name] for name in names)
 
 
 def scaled(preset: ViewPreset, strength: float) -> ViewPreset:

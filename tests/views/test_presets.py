@@ -6,9 +6,11 @@ from dataclasses import fields
 
 import pytest
 
-from fgssl_edu.views.presets import VIEWS, ViewPreset
+from fgssl_edu.views.presets import VIEWS, ViewPreset, named
 
 FULL, FIFTH, SIGMA = (0.08, 1.0), (0.2, 1.0), (0.1, 2.0)
+NONE = (0, 0, 0, 0)
+SQUARE, UNMIRRORED = ("context_encoder", "jigsaw", "context"), ("upright", "jigsaw", "context")
 STRONG, WEAK, BYOL = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.4, 0.1), (0.4, 0.4, 0.2, 0.1)
 # crop area; brightness, contrast, saturation, hue; their probability; grey; blur; solarise
 PUBLISHED = {
@@ -29,6 +31,10 @@ PUBLISHED = {
     "ibot_global_2": ((0.25, 1.0), BYOL, 0.8, 0.2, 0.1, 0.2),
     "ibot_local": ((0.05, 0.25), BYOL, 0.8, 0.2, 0.5, 0),
     "vicreg": (FULL, BYOL, 0.8, 0.2, 0.5, 0.1),
+    "rotnet": (FULL, NONE, 0, 0, 0, 0),
+    "context_encoder": ((0.13, 0.13), NONE, 0, 0, 0, 0),
+    "jigsaw": ((0.77, 0.78), NONE, 0, 0, 0, 0),
+    "context": ((1.0, 1.0), NONE, 0, 0, 0, 0),
     "mae": (FIFTH, (0, 0, 0, 0), 0, 0, 0, 0),
     "simmim": ((0.67, 1.0), (0, 0, 0, 0), 0, 0, 0, 0),
     "beit": (FULL, (0.4, 0.4, 0.4, 0), 1.0, 0, 0, 0),
@@ -47,8 +53,8 @@ def test_a_preset_has_the_published_numbers(name: str):
         name,
         VIEWS[name].source,
         crop,
-        (3 / 4, 4 / 3),
-        0.0 if name == "upright" else 0.5,
+        (1.0, 1.0) if name in SQUARE else (3 / 4, 4 / 3),
+        0.0 if name in UNMIRRORED else 0.5,
         *colours,
         jitter,
         gray,
@@ -66,3 +72,9 @@ def test_a_preset_has_the_published_numbers(name: str):
 def test_every_preset_of_the_table_is_there_and_two_sources_are_never_the_same():
     assert set(VIEWS) == {*PUBLISHED, *OURS}
     assert len({preset.source for preset in VIEWS.values()}) == len(VIEWS)
+
+
+def test_views_of_several_kinds_are_named_together_and_a_mistyped_one_is_told_the_names():
+    assert named("byol_a+byol_b") == (VIEWS["byol_a"], VIEWS["byol_b"]) and named("mae") == (VIEWS["mae"],)
+    with pytest.raises(ValueError, match=r"views='byol_a\+byol_c' \(did you mean 'byol_.'\?\) should be one of mild"):
+        named("byol_a+byol_c")

@@ -25,26 +25,28 @@ from fgssl_edu.views.presets import ViewPreset
 PAPER, CODE = "arXiv 2006.09882, section 4 and appendix A", "released code, facebookresearch/swav"
 LARGE = 2  # views that get codes
 CODES = ("sinkhorn", "softmax")
+_PUBLISHED: dict[str, tuple[object, str]] = {
+    "views": ("swav", CODE),
+    "size": (224, PAPER),
+    "local_views": (6, PAPER),
+    "local_size": (96, PAPER),
+    "local_area": ((0.05, 0.14), PAPER),
+    "prototypes": (3000, PAPER),
+    "temperature": (0.1, PAPER),
+    "epsilon": (0.05, PAPER),
+    "iterations": (3, PAPER),
+    "freeze": (1 / 400, f"{CODE}: 313 of 125,200 steps, the first of 400 epochs"),
+    "hidden": (2048, CODE),
+    "out": (128, CODE),
+}
 
 
 class SwAV(Method):
     """Swapped prediction between the assignments of views; prototypes are trained and of unit length."""
 
     presets: ClassVar[Presets] = {
-        "paper": {
-            "views": ("swav", CODE),
-            "size": (224, PAPER),
-            "local_views": (6, PAPER),
-            "local_size": (96, PAPER),
-            "local_area": ((0.05, 0.14), PAPER),
-            "prototypes": (3000, PAPER),
-            "temperature": (0.1, PAPER),
-            "epsilon": (0.05, PAPER),
-            "iterations": (3, PAPER),
-            "freeze": (1 / 400, f"{CODE}: 313 of 125,200 steps, the first of 400 epochs"),
-            "hidden": (2048, CODE),
-            "out": (128, CODE),
-        },
+        "paper": _PUBLISHED,
+        "batch_256": {**_PUBLISHED, "memory": (3840, f"{CODE}, batch 256: features of older batches")},
     }
 
     def __init__(

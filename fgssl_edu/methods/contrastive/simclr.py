@@ -19,6 +19,7 @@ from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import ViewPreset
 
 SOURCE, HEAD = "arXiv 2002.05709, section 3 and table 5", "released code: BatchNorm after both layers"
+SIMCORE = "arXiv 2303.11101, released code, sungnyun/openssl-simcore"
 
 
 class SimCLR(Method):
@@ -31,6 +32,13 @@ class SimCLR(Method):
             "temperature": (0.1, SOURCE),
             "head": ("simclr", HEAD),
             "out": (128, SOURCE),
+        },
+        "simcore": {
+            "views": ("simcore", SIMCORE),
+            "size": (224, SIMCORE),
+            "temperature": (0.07, SIMCORE),
+            "head": ("mlp", SIMCORE),
+            "out": (128, SIMCORE),
         },
     }
 

@@ -22,7 +22,6 @@ from fgssl_edu.views.patches import GRID, Tiling
 from fgssl_edu.views.presets import ViewPreset
 
 PAPER, CODE = "arXiv 1505.05192, section 3", "cdoersch/deepcontext"
-WHOLE = ViewPreset("context", PAPER, crop=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
 DIRECTIONS = 8
 
 
@@ -58,7 +57,7 @@ class ContextPrediction(Method):
 
     presets: ClassVar[Presets] = {
         "paper": {
-            "views": (WHOLE, PAPER),
+            "views": ("context", PAPER),
             "tile": (96, PAPER),
             "gap": (48, PAPER),
             "jitter": (7, PAPER),

@@ -27,9 +27,18 @@ from fgssl_edu.views.holes import check_hole, holes, shrunk
 from fgssl_edu.views.presets import ViewPreset
 
 PAPER, CODE = "arXiv 1604.07379, section 3", "pathak22/context-encoder, train.lua"
+README = "README of pathak22/context-encoder"
 BAND_WEIGHT = 10.0  # of an error in the band along the hole's edge, where the answer can be seen (released code)
 CRITIC_RATE = 0.1  # of the maker's learning rate (released code: 2e-4 and 2e-3)
 SAMPLE = 512  # pictures whose colours the fill and the chance value are taken from
+_PUBLISHED: dict[str, tuple[object, str]] = {
+    "views": ("context_encoder", CODE),  # 128 of 350 px
+    "size": (128, CODE),
+    "hole": (0.25, PAPER),
+    "place": ("centre", PAPER),
+    "overlap": (4, CODE),
+    "adversarial": (0.001, CODE),
+}
 
 
 class Inpainting(Method):
@@ -38,13 +47,10 @@ class Inpainting(Method):
     fill: Tensor
 
     presets: ClassVar[Presets] = {
-        "paper": {
-            "views": (ViewPreset("context_encoder", CODE, crop=(0.13, 0.13), ratio=(1.0, 1.0)), CODE),  # 128 of 350 px
-            "size": (128, CODE),
-            "hole": (0.25, PAPER),
-            "place": ("centre", PAPER),
-            "overlap": (4, CODE),
-            "adversarial": (0.001, CODE),
+        "paper": _PUBLISHED,
+        "features": {
+            **_PUBLISHED,
+            "adversarial": (0.0, f"{README}: what the paper probes was trained without a critic"),
         },
     }
 

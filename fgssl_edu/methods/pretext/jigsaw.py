@@ -24,7 +24,6 @@ from fgssl_edu.views.permutations import permutation_set
 from fgssl_edu.views.presets import ViewPreset
 
 PAPER, CODE = "arXiv 1603.09246, section 4", "bbrattoli/JigsawPuzzlePytorch"
-CROP = ViewPreset("jigsaw", PAPER, crop=(0.77, 0.78), ratio=(1.0, 1.0), flip=0.0)  # 225 of 256 px, not mirrored
 
 
 class Jigsaw(Method):
@@ -34,7 +33,7 @@ class Jigsaw(Method):
 
     presets: ClassVar[Presets] = {
         "paper": {
-            "views": (CROP, PAPER),
+            "views": ("jigsaw", PAPER),
             "tile": (64, PAPER),
             "gap": (11, PAPER),
             "permutations": (1000, PAPER),

@@ -50,7 +50,7 @@ class Rotation(Method):
 
     presets: ClassVar[Presets] = {
         "paper": {
-            "views": (ViewPreset("rotnet", CODE), CODE),  # a random resized crop and a flip, no colours
+            "views": ("rotnet", CODE),  # a random resized crop and a flip, no colours
             "size": (224, CODE),
             "angles": (QUARTERS, SOURCE),
             "all_turns": (True, SOURCE),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fgssl_edu.runs.arm_tables.arm import GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
 
-NO_COLOUR = {"jitter": 0.0, "gray": 0.0}
+NO_COLOUR = {"jitter": 0.0, "gray": 0.0, "blur": 0.0}
 NO_CROP = {"crop": (1.0, 1.0), "ratio": (1.0, 1.0), "flip": 0.0}
+# At full these two lessons have the papers on CUB beside them, `contrast` those on ImageNet
+ON_CUB = replace(SIMCLR, published="simclr_cub")
+MOCO_ON_CUB = replace(MOCO, published="moco_cub")
 
 FOUNDATIONS: dict[str, dict[str, Arm]] = {
     "start": {
         "random": RANDOM,
-        "simclr": SIMCLR,
+        "simclr": ON_CUB,
         "supervised": SUPERVISED,
         "scratch_20": Arm(title="from scratch, 20 % of the labels", method="supervised", labels="species", share=0.2),
         "scratch_4": Arm(title="from scratch, 4 % of the labels", method="supervised", labels="species", share=0.04),
@@ -26,6 +31,7 @@ FOUNDATIONS: dict[str, dict[str, Arm]] = {
             title="MoCo v1: linear head, temperature 0.07",
             method="moco",
             fields={"head": "linear", "temperature": 0.07},
+            published="moco_v1",
         ),
         "moco_ema_0": Arm(title="key encoder without memory (m = 0)", method="moco", fields={"ema": 0.0}),
         "moco_queue_128": Arm(title="queue of one batch (K = 128)", method="moco", fields={"queue": 128}),
@@ -39,17 +45,17 @@ FOUNDATIONS: dict[str, dict[str, Arm]] = {
         "tau_0.05": Arm(title="temperature 0.05", settings={"temperature": 0.05}),
         "tau_1": Arm(title="temperature 1", settings={"temperature": 1.0}),
         "no_head": Arm(title="no projection head", fields={"head": "none"}),
-        "batch_32": Arm(title="batch 32", settings={"batch": 32}),
+        "batch_32": Arm(title="batch 32", settings={"batch": 32}, full={"lr": 0.0375}),  # at full scaled, .3 x 32 / 256
         "supervised": SUPERVISED,
     },
     "coarse-bias": {
         "random": RANDOM,
-        "moco": MOCO,
-        "simclr": SIMCLR,
-        "swap": Arm(title="SimCLR + true background swap", swap=True),
+        "moco": MOCO_ON_CUB,
+        "simclr": ON_CUB,
+        "swap": replace(ON_CUB, title="SimCLR + true background swap", swap=True),
         "genus": GENUS,
         "supervised": SUPERVISED,
-        "simclr_shortcut": Arm(title="SimCLR, planted shortcut", settings={"correlation": 0.95}),
+        "simclr_shortcut": replace(ON_CUB, title="SimCLR, planted shortcut", settings={"correlation": 0.95}),
         "supervised_shortcut": Arm(
             title="supervised, planted shortcut", method="supervised", labels="species", settings={"correlation": 0.95}
         ),

@@ -19,8 +19,8 @@ def rotation_arm(
     **fields: object,
 ) -> Arm:
     """RotNet, on so many images a step that their turns are `TURNED` pictures."""
-    settings, fields = {"batch": TURNED // turns}, {"head": "conv", **fields}
-    return Arm(title=title, method="rotation", longer=longer, views=views, fields=fields, settings=settings)
+    tuned = {"batch": TURNED // turns, "head": "conv"}
+    return Arm(title=title, method="rotation", longer=longer, views=views, fields=fields, tuned=tuned)
 
 
 ROTATION_STEPS = 380  # what the CPU of 400 SimCLR steps buys (measured); `longer` where it buys another number
@@ -31,7 +31,9 @@ ROTATION: dict[str, Arm] = {
     "rotation": rotation_arm("rotation by 0, 90, 180, 270"),
     "rotation_2": rotation_arm("by 0 and 180", turns=2, angles=(0, 180)),
     "rotation_8": rotation_arm("by 8 angles, the odd ones interpolated", turns=8, angles=tuple(range(0, 360, 45))),
-    "colour": rotation_arm("rotation, colours jittered", longer=0.97, views={}),
+    "colour": dataclasses.replace(
+        rotation_arm("rotation, colours jittered", longer=0.97, views={}), full={"views": "moco_v2"}
+    ),
     "offset": rotation_arm("turned about a point half a pixel off (shortcut)", offset=0.5),
     "light": rotation_arm("light from above (shortcut)", light=0.2),
 }
@@ -83,8 +85,12 @@ INPAINTING: dict[str, Arm] = {
     "supervised": dataclasses.replace(SUPERVISED, longer=400 / INPAINTING_STEPS),
     "simclr": dataclasses.replace(SIMCLR, longer=400 / INPAINTING_STEPS),
     "inpainting": inpainting_arm("inpainting, a quarter in the centre"),
-    # The paper's .001 is a share beside an error that is 12 times ours
-    "inpainting_adv": inpainting_arm("inpainting with a critic", longer=0.72, adversarial=0.01),
+    # The paper's .001, at full, is a share beside an error that is 12 times ours
+    "inpainting_adv": dataclasses.replace(
+        inpainting_arm("inpainting with a critic", longer=0.72),
+        tuned={"adversarial": 0.01},
+        published="inpainting_adv",
+    ),
     "hole_small": inpainting_arm("a hole of 6 %", hole=0.06),
     "hole_large": inpainting_arm("a hole of 60 %", hole=0.6),
     "random_place": inpainting_arm("a quarter anywhere", place="random"),
@@ -95,8 +101,8 @@ INPAINTING: dict[str, Arm] = {
 def tiles_arm(title: str, method: str = "jigsaw", longer: float = 1.0, **fields: object) -> Arm:
     """Nine tiles with a gap and jitter; not normalised one by one as in the paper: that takes colour, which is class
     evidence, and makes tiles unlike the whole pictures that an encoder is scored on (measured: `jigsaw_norm`)."""
-    fields = {"per_tile_norm": False, **fields}
-    return Arm(title=title, method=method, longer=longer, fields=fields, settings={"gap": 4})
+    tuned = {"per_tile_norm": False, "gap": 4}
+    return Arm(title=title, method=method, longer=longer, fields=fields, tuned=tuned)
 
 
 LENS = 0.06  # red is that much larger and blue smaller, far more than a real lens's .001, for tiles are but 14 px
