@@ -52,7 +52,10 @@ def target_of(settings: config.Settings) -> Splits:
 
 
 def encoder_on_x(
-    settings: config.Settings, images: ImageSet, learner: arms.Arm = arms.SIMCLR, progress: str | bool = False
+    settings: config.Settings,
+    images: ImageSet,
+    learner: arms.Arm = arms.ARMS["simcore"]["x"],
+    progress: str | bool = False,
 ) -> Encoder:
     """An encoder trained on X alone, by the method of an arm; kept on disk, for all its selections share it.
 
@@ -135,7 +138,7 @@ def place_of_list(provenance: Mapping[str, Any], settings: config.Settings) -> P
 
 
 def training_images(
-    choice: str, settings: config.Settings, learner: arms.Arm = arms.SIMCLR
+    choice: str, settings: config.Settings, learner: arms.Arm = arms.ARMS["simcore"]["x"]
 ) -> tuple[Tensor, Splits, dict[str, float]]:
     """The pictures that an arm trains on, X with its test set, and what was chosen, as metrics.
 

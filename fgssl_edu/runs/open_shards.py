@@ -48,7 +48,7 @@ def place(open_set: str) -> Path:
 
 
 def training_images(
-    choice: str, settings: config.Settings, learner: arms.Arm = arms.SIMCLR
+    choice: str, settings: config.Settings, learner: arms.Arm = arms.ARMS[SLUG]["x"]
 ) -> tuple[Tensor, Splits, dict[str, float]]:
     """As `coresets.training_images`; which pictures of the shards are relevant nobody has said."""
     splits = coresets.target_of(settings)
@@ -70,7 +70,7 @@ def choose(
     settings: config.Settings,
     index: Index,
     target: ImageSet,
-    learner: arms.Arm = arms.SIMCLR,
+    learner: arms.Arm = arms.ARMS[SLUG]["x"],
     client: Client | None = None,
     on_bad: str = "raise",
     report: Callable[[str], None] = print,
