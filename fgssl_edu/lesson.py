@@ -25,15 +25,15 @@ from fgssl_edu import config, paths, records
 from fgssl_edu.data.image_set import Images, ImageSet, Splits
 from fgssl_edu.evaluate.monitor import CollapseMonitor
 from fgssl_edu.panels.live import LiveCurves
-from fgssl_edu.progress import seconds
+from fgssl_edu.progress import History, seconds
 from fgssl_edu.recipe import Recipe
-from fgssl_edu.runs import arms, cache, likeness, notebook, parameters, tables
+from fgssl_edu.runs import arms, cache, likeness, locks, notebook, parameters, tables
 
 if TYPE_CHECKING:
     from fgssl_edu.evaluate.statistics import Score
     from fgssl_edu.methods.base import Method
     from fgssl_edu.nets.encoders import Encoder
-    from fgssl_edu.train import History, Monitor
+    from fgssl_edu.train import Monitor
 
 EXPECTED = {
     "ci": "at most 60 s on two cores",
@@ -150,28 +150,22 @@ class Run:
         Returns:
             What was logged on the way, by the monitors of the run that trained.
         """
-        from fgssl_edu.runs.launch import pretrain
-        from fgssl_edu.train import History
-
         pixels = images.images if isinstance(images, ImageSet | Images) else images
         recipe = Recipe.of(self.settings if settings is None else settings, len(pixels))
         parts = [cache.of_module(method), cache.of_tensor(pixels)]  # monitors do not change what is learned
         path = cache.file_for("pretrain", name, cache.key(dataclasses.asdict(recipe), self.device, parts))
         entry = cache.kept(path)
-        if entry is not None:
-            method.to(self.device).train()
-            method.start(Images(pixels, self.device), resumed=True)  # gives buffers their shape
-            method.load_state_dict(entry["value"]["state"])
-            history = History(**entry["value"]["history"])
-            method.chance = history.chance
-            print(f"{name}: loaded (trained in {seconds(entry['seconds'])} on {entry['day']})")
-            return history
-        checkpoints = path.with_suffix(".checkpoints")
-        history = pretrain(method, images, recipe, monitors, folder=checkpoints)
-        fields = {field.name: getattr(history, field.name) for field in dataclasses.fields(history)}
-        cache.keep(path, {"state": method.state_dict(), "history": fields}, history.seconds)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        print(f"{name}: trained in {seconds(history.seconds)}")
+        if entry is None:
+            with locks.held(path.with_suffix(".lock"), wait=True):  # another run may be at the same training
+                entry = cache.kept(path)
+                if entry is None:
+                    return _train(name, method, images, recipe, monitors, path)
+        method.to(self.device).train()
+        method.start(Images(pixels, self.device), resumed=True)  # gives buffers their shape
+        method.load_state_dict(entry["value"]["state"])
+        history = History(**entry["value"]["history"])
+        method.chance = history.chance
+        print(f"{name}: loaded (trained in {seconds(entry['seconds'])} on {entry['day']})")
         return history
 
     def monitors(self) -> list[Monitor]:
@@ -290,3 +284,16 @@ class Run:
         style = 'style="text-align:left;padding:.15em .8em;font-size:14px"'
         rows = [f"<tr><th {style}>{name}</th><td {style}>{html.escape(value)}</td></tr>" for name, value in self.rows()]
         return f'<table class="fgssl-run">{"".join(rows)}</table>'
+
+
+def _train(name: str, method: Method, images: Any, recipe: Recipe, monitors: Sequence[Monitor], path: Path) -> History:
+    """Train, or go on from the checkpoints beside `path`; the result is kept there and they are deleted."""
+    from fgssl_edu.runs.launch import pretrain
+
+    checkpoints = path.with_suffix(".checkpoints")
+    history = pretrain(method, images, recipe, monitors, folder=checkpoints)
+    cache.keep(path, {"state": method.state_dict(), "history": vars(history)}, history.seconds)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    began = "" if history.resumed_from is None else f", the last time from step {history.resumed_from} on"
+    print(f"{name}: trained in {seconds(history.seconds)}{began}")
+    return history

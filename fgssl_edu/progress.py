@@ -34,12 +34,14 @@ class History:
 
 
 def seconds(duration: float) -> str:
-    """A duration for a reader: "0.4 s", "41 s", "3 min 20 s"."""
+    """A duration for a reader: "0.4 s", "41 s", "3 min 20 s", "7 h 05 min"."""
     if duration < 10:
         return f"{duration:.1f} s"
     if duration < 120:
         return f"{duration:.0f} s"
-    return f"{int(duration // 60)} min {int(duration % 60)} s"
+    if duration < 7200:
+        return f"{int(duration // 60)} min {int(duration % 60)} s"
+    return f"{int(duration // 3600)} h {int(duration % 3600 // 60):02d} min"
 
 
 def watched() -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import random
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from fgssl_edu import config, lesson, paths, records
 from fgssl_edu.evaluate import suite
 from fgssl_edu.evaluate.statistics import Score
 from fgssl_edu.nets.encoders import build_encoder
-from fgssl_edu.runs import cache, notebook
+from fgssl_edu.runs import cache, locks, notebook
 
 DECLARED = "scale: str = None  # ci, lecture or full\nseed: int = 0\nsteps: int = None  # updates\nlr: float = None"
 SETUP = "from fgssl_edu import lesson\nrun = lesson.start(globals(), 'start')"
@@ -306,7 +307,7 @@ def test_a_module_is_hashed_with_buffers_that_no_checkpoint_keeps():
 # --- pretrain
 
 
-def small_training(run: lesson.Run, name: str = "simclr", monitors: tuple = ()) -> tuple[nn.Module, object]:
+def small_method(run: lesson.Run) -> tuple[nn.Module, torch.Tensor]:
     from fgssl_edu.methods import METHODS
     from fgssl_edu.nets.encoders import build_encoder
     from fgssl_edu.views.presets import VIEWS
@@ -314,6 +315,11 @@ def small_training(run: lesson.Run, name: str = "simclr", monitors: tuple = ()) 
     encoder = build_encoder("resnet10", seed=run.settings.seed)
     method = METHODS["simclr"](encoder, views=VIEWS["mild"], size=16, seed=run.settings.seed)
     images = torch.randint(0, 256, (24, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return method, images
+
+
+def small_training(run: lesson.Run, name: str = "simclr", monitors: tuple = ()) -> tuple[nn.Module, object]:
+    method, images = small_method(run)
     return method, run.pretrain(name, method, images, monitors)
 
 
@@ -329,6 +335,30 @@ def test_a_training_is_loaded_with_its_weights_and_its_history(own_home: Path, c
     assert loaded.chance == method.chance == math.log(2 * 8 - 1)  # SimCLR learns its batch only when it trains
     assert loaded.training == method.training
     assert not list((own_home / "cache" / "once" / "pretrain").glob("*.checkpoints"))
+
+
+def test_of_two_runs_with_one_training_the_second_waits_for_the_first(
+    own_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    train, waiting, trained = lesson._train, threading.Event(), []
+
+    def slowly(*given):
+        assert waiting.wait(30), "the second run does not wait"
+        trained.append(given[0])
+        return train(*given)
+
+    monkeypatch.setattr(lesson, "_train", slowly)
+    monkeypatch.setattr(locks, "owner", lambda path: waiting.set() or "the first")
+    runs = [start(steps=2, batch=8) for _ in range(2)]
+    given = [(run, *small_method(run)) for run in runs]
+    threads = [threading.Thread(target=run.pretrain, args=("simclr", *what)) for run, *what in given]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said = capsys.readouterr().out
+    assert trained == ["simclr"] and "waiting for the first" in said and "simclr: loaded (trained in" in said
+    assert not list((own_home / "cache" / "once" / "pretrain").glob("*.lock"))
 
 
 def test_another_seed_or_other_steps_train_again_and_k_does_not(capsys: pytest.CaptureFixture[str]):

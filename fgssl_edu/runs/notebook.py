@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from fgssl_edu import config, paths, records
-from fgssl_edu.runs import inputs, page, parameters
+from fgssl_edu.runs import inputs, locks, page, parameters
 
 SUPERVISED = "FGSSL_RUN"  # environment variable: the folder of the run that started this kernel
 PENDING = "pending.json"  # what the notebook's last cell leaves for the record, before the run is known to be good
 EXECUTED = "notebook.ipynb"
 PAGE = "notebook.html"
 MOST_THREADS = 4  # a small network gains nothing from more
+LOCK = ".lock"  # there while a process writes the folder
 LINES_A_CELL = 20  # printed live; the executed notebook has the rest
 
 
@@ -113,7 +114,20 @@ def run_notebook(slug: str, given: Mapping[str, object], folder: Path | None = N
 
 
 def execute(planned: Plan) -> dict[str, Any]:
-    """Run a lesson that was checked, and write its folder.
+    """Run a lesson that was checked, and write its folder; see `execute_alone`.
+
+    Raises:
+        RunFailed: also where another process is at this very run.
+    """
+    try:
+        with locks.held(planned.folder / LOCK, wait=False):
+            return execute_alone(planned)
+    except locks.Busy as error:
+        raise RunFailed(f"{error}; its result will be there when it is done") from None
+
+
+def execute_alone(planned: Plan) -> dict[str, Any]:
+    """Run a lesson that was checked, in a folder that no other process writes to.
 
     Returns:
         The record.
@@ -122,7 +136,6 @@ def execute(planned: Plan) -> dict[str, Any]:
         RunFailed: a cell or a widget failed, or the last cell did not run; there is no record then.
     """
     folder, started, made_from = planned.folder, time.monotonic(), digests_of(planned)
-    folder.mkdir(parents=True, exist_ok=True)
     for name in (records.RECORD, records.METRICS, PENDING, EXECUTED, PAGE):
         (folder / name).unlink(missing_ok=True)
     try:
