@@ -1,4 +1,4 @@
-"""The command line: `fgssl run | join | report | lab | warm | data | doctor | bench | reference | coreset`.
+"""The command line: `fgssl run | sweep | join | report | lab | warm | data | doctor | bench | reference | coreset`.
 
 Exit status: 0 done, 1 a lesson or a check failed, 2 the user's mistake, 130 stopped by Ctrl-C. Heavy imports come late,
 so that help is there at once.
@@ -16,6 +16,7 @@ import typer
 
 from fgssl_edu import cli_shards
 from fgssl_edu.cli_coreset import coreset
+from fgssl_edu.cli_sweep import sweep
 from fgssl_edu.config import pairs
 from fgssl_edu.runs.notebook import RunFailed
 
@@ -36,6 +37,7 @@ app.add_typer(data, name="data")
 data.command("shards")(cli_shards.shards)
 data.command("map")(cli_shards.mapped)
 app.command()(coreset)
+app.command()(sweep)
 
 Slug = Annotated[str, typer.Argument(help="The lesson: start, contrast, coarse-bias ...")]
 DataSet = Annotated[str, typer.Argument(metavar="NAME", help="A data set of `fgssl data list`.")]
@@ -56,7 +58,7 @@ def main() -> None:
         sys.exit(FAILED)
     except SystemExit as ended:
         if ended.code == STOPPED:  # what typer makes of Ctrl-C
-            print("\nfgssl: stopped; nothing was recorded", file=sys.stderr)
+            print("\nfgssl: stopped; what did not end was not recorded", file=sys.stderr)
         raise
 
 

@@ -120,7 +120,7 @@ def test_ctrl_c_ends_cleanly(fgssl, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(notebook, "execute", interrupted)
     status, _, err = fgssl("run", "contrast", "-p", "scale=ci")
-    assert status == 130 and "stopped; nothing was recorded" in err and "Traceback" not in err
+    assert status == 130 and "stopped; what did not end was not recorded" in err and "Traceback" not in err
 
 
 def test_warm_runs_lessons_at_lecture_scale_and_checks_all_of_them_first(fgssl, monkeypatch: pytest.MonkeyPatch):

@@ -27,7 +27,7 @@ LEVELS = (
     ("panels",),
     ("runs",),
     ("lesson",),
-    ("cli", "cli_shards", "cli_coreset", "bench"),
+    ("cli", "cli_shards", "cli_coreset", "cli_sweep", "bench"),
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # The first line that may import a library, so that training runs on a bare node.
@@ -36,6 +36,8 @@ LIBRARY_FROM = {
     "ipywidgets": "panels",
     "papermill": "runs",
     "nbconvert": "runs",
+    "filelock": "runs",
+    "rich": "runs",
     "typer": "cli",
 }
 LIBRARY_ONLY = {"lightning_fabric": {"train", "devices"}, "tqdm": {"progress", "train", "distributed", "data"}}
