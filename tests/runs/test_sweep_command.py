@@ -38,6 +38,11 @@ def test_provided_sweeps_are_listed_with_their_titles(fgssl, tmp_path: Path, mon
     assert fgssl() == (0, "rates  Rates of learning\n", "")
 
 
+def test_the_provided_first_sweep_can_be_made(own_home: Path):
+    found = sweep.load("first-sweep", {})
+    assert len(found.runs) == 12 and {run.plan.resolved.settings.scale for run in found.runs} == {"ci"}
+
+
 def test_a_dry_run_lists_every_run_and_starts_none(fgssl, course: Path, tmp_path: Path, own_home: Path):
     write_lesson(course)
     status, out, err = fgssl(write_sweep(tmp_path, "seeds = 2\n[grid]\nlr = [0.1, 0.2]"), "--dry-run")
