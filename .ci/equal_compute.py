@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from fgssl_edu import records
-from fgssl_edu.runs import tables
+from fgssl_edu.runs import board, scoreboard, tables
 
-ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "fgssl_edu" / "reference"
-# Record -> arms that stand for a method, and the method's name; all trained for the CPU seconds of 400 SimCLR steps.
-# Not `one-image`: another encoder, on birds before plain backgrounds
-ARMS: dict[str, dict[str, str]] = {
-    "rotation": {"random": "", "simclr": "simclr", "supervised": "supervised", "rotation": "rotation"},
-    "jigsaw": {"context": "context", "jigsaw": "jigsaw"},
-    "colour": {"colour": "colorization", "split_brain": "split_brain"},
-    "inpainting": {"inpainting": "inpainting", "inpainting_adv": "inpainting_adv"},
-    "no-negatives": {"byol": "byol", "simsiam": "simsiam", "barlow": "barlow", "vicreg": "vicreg"},
-    "clusters": {"sela": "sela", "swav": "swav", "deepcluster": "deepcluster"},
-    "dino": {"dino": "dino"},
-    "masked": {"mae": "mae", "simmim": "simmim"},
-    "coarse-bias--equal-compute": {"moco": "moco"},
-    "common-rationale--equal-compute": {"lcr": "rationale"},
-}
+REFERENCE = Path(__file__).resolve().parent.parent / "fgssl_edu" / "reference"
 COLUMNS = {
     "species/knn": "species kNN",
     "species/linear": "linear",
@@ -74,13 +58,6 @@ HEADLINES: dict[str, list[tuple[str, str, str]]] = {
 SHARES = ("knn", "linear", "map", "nmi", "accuracy")  # shown in percent
 
 
-def costs() -> dict[str, tuple[str, str]]:
-    """Images a CPU-second and MB of a step by method: the kept output of `fgssl bench methods --json`."""
-    table = json.loads((ROOT / ".ci" / "bench-methods.json").read_text(encoding="utf-8"))["tables"]["methods"]
-    rates, sizes = table["images_per_second"], table["megabytes"]
-    return {name: (f"{rates[name]:,.0f}", f"{sizes[name]:.0f}") for name in rates}
-
-
 def number(values: list[float], metric: str) -> str:
     """Mean and half the 95 % interval over seeds."""
     share = metric.split("/")[1] in SHARES
@@ -91,16 +68,14 @@ def number(values: list[float], metric: str) -> str:
 
 def equal() -> list[list[str]]:
     """One line a method, worst probe first: scores, and what a step costs."""
-    lines, cost = [], costs()
-    for name, arms in ARMS.items():
-        if not (REFERENCE / f"{name}.json").is_file():
-            continue
-        record = records.load_reference(name)
-        for arm, method in arms.items():
-            scores = {metric: tables.values(record, arm, metric) for metric in COLUMNS}
-            shown = [tables.title(record, arm), *(number(values, metric) for metric, values in scores.items())]
-            probe = scores["species/linear"]
-            lines.append((sum(probe) / len(probe), [*shown, *cost.get(method, ("", ""))]))
+    lines, prices = [], board.costs()
+    for entry in scoreboard.shipped_birds():
+        scores = {metric: entry.values(metric) for metric in COLUMNS}
+        shown = [entry.title, *(number(values, metric) for metric, values in scores.items())]
+        rate, size = prices.get(entry.name, (None, None))
+        price = ["", ""] if rate is None else [f"{rate:,.0f}", f"{size:.0f}"]
+        probe = scores["species/linear"]
+        lines.append((sum(probe) / len(probe), [*shown, *price]))
     return [
         ["", *COLUMNS.values(), "img / CPU-s", "MB"],
         *(line for _, line in sorted(lines, key=lambda each: each[0])),

@@ -16,7 +16,7 @@ from pathlib import Path
 import equal_compute
 
 from fgssl_edu import records
-from fgssl_edu.runs import tables
+from fgssl_edu.runs import scoreboard, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / ".github" / "birds.jpg"
@@ -36,7 +36,6 @@ COLUMNS = {
     "attention/discriminative_lift": "attention lift",
     "geometry/effective_rank": "effective rank",
 }
-PHOTOGRAPHS = {"birds": "CUB birds, 40 species", "flowers": "Flowers-17, 12 kinds", "signs": "GTSRB signs, 43 kinds"}
 PHOTOGRAPH_COLUMNS = {
     "species/knn": "kNN",
     "species/linear": "linear",
@@ -109,7 +108,7 @@ def birds() -> str:
 def photographs() -> str:
     """Untrained, SimCLR and supervised encoders on three sets of photographs."""
     rows = [["photographs", "arm", *PHOTOGRAPH_COLUMNS.values()]]
-    for name, title in PHOTOGRAPHS.items():
+    for name, title in scoreboard.PHOTOGRAPHS.items():
         record = records.load_reference(f"photographs-{name}")
         for arm in ("random", "simclr", "supervised"):
             numbers = [cell(tables.values(record, arm, metric), metric) for metric in PHOTOGRAPH_COLUMNS]

@@ -171,7 +171,7 @@ def resolve(
     slug: str,
     given: Mapping[str, object],
     environment: Mapping[str, str] = os.environ,
-    of_arm: Callable[[str, str], Mapping[str, object]] | None = None,
+    of_arm: Callable[[str, str, int], Mapping[str, object]] | None = None,
 ) -> Resolved:
     """Every setting of a run of a lesson, and where each value came from.
 
@@ -179,8 +179,8 @@ def resolve(
         slug: the lesson, a key of `LESSONS`.
         given: what the user set, by field name; None counts as not given.
         environment: `FGSSL_SCALE` and `FGSSL_` with a name of `OF_THE_MACHINE` count where `given` does not name them.
-        of_arm: the settings that make a method of the lesson what it is at a scale; asked when `given` is known to be
-            right.
+        of_arm: (method, scale, the lesson's steps) -> the settings that make a method of the lesson what it is; asked
+            when `given` is known to be right.
 
     Raises:
         ValueError: names every unknown lesson or name, wrong type and value out of range, and what would do instead.
@@ -202,8 +202,10 @@ def resolve(
         (f"lesson {slug} at {scale}", LESSONS[slug].get(scale, {})),
     ]
     layers += list(machine.items())
-    method = str(ChainMap(wanted, *(dict(layer) for _, layer in reversed(layers))).get("method", Settings.method))
-    layers += [(f"arm {method}", of_arm(method, scale) if of_arm else {}), ("given", wanted)]
+    lesson = ChainMap(*(dict(layer) for _, layer in reversed(layers)))
+    method = str(wanted.get("method", lesson.get("method", Settings.method)))
+    own = of_arm(method, scale, int(str(lesson["steps"]))) if of_arm else {}
+    layers += [(f"arm {method}", own), ("given", wanted)]
     values: dict[str, object] = {}
     sources = {field.name: "default" for field in fields(Settings)}
     for source, layer in layers:

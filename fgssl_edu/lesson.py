@@ -176,8 +176,8 @@ class Run:
         return [collapse, LiveCurves(every)]
 
     def reference(self) -> dict[str, Any]:
-        """The shipped record of this lesson's whole experiment; see `records.load_reference`."""
-        return records.load_reference(self.slug)
+        """The shipped record in which this run's method was trained, on the scoreboard that of the method's lesson."""
+        return records.load_reference(arms.at_home(self.slug, self.settings.method)[0])
 
     def record_of_these_settings(self) -> dict[str, Any] | None:
         """The shipped record if its runs were made with this run's settings, so that the numbers may share a table."""
@@ -185,9 +185,10 @@ class Run:
             shipped = self.reference()
         except ValueError:
             return None
-        theirs = {**shipped["settings"], **parameters.changed(self.slug, self.settings.method, "lecture")}
-        own = dataclasses.asdict(self.settings).items()
-        same = all(theirs.get(name) == value for name, value in own if name not in (*BESIDE_THE_POINT, *MORE_SCORES))
+        arm = arms.at_home(self.slug, self.settings.method)[1]
+        theirs = {**vars(arms.arm_settings(arm, config.Settings(**shipped["settings"]), 0)), **parameters.fixed(arm)}
+        own = vars(self.settings).items()
+        same = all(theirs[name] == value for name, value in own if name not in (*BESIDE_THE_POINT, *MORE_SCORES))
         return shipped if same else None
 
     def band(self, arm: str) -> dict[str, list[float]] | None:

@@ -66,10 +66,11 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> Path:
     Returns:
         The path of `metrics.json`: name -> value, and for a Score its bootstrap interval, item count and protocol.
     """
-    return paths.atomic_write(folder / METRICS, _dumps({name: _metric(value) for name, value in metrics.items()}))
+    return paths.atomic_write(folder / METRICS, _dumps({name: measured(value) for name, value in metrics.items()}))
 
 
-def _metric(value: Any) -> dict[str, object]:
+def measured(value: Any) -> dict[str, object]:
+    """A number as a record has it; of a Score also its bootstrap interval, item count and protocol."""
     if not hasattr(value, "protocol"):
         return {"value": float(value)}
     low, high = value.interval()

@@ -167,4 +167,6 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
             "budget": 0.01,  # 2303.11101
         },
     },
+    # Each arm brings the settings of its own lesson, at every scale
+    "scoreboard": {"ci": {}, "lecture": {}, "full": {}},
 }

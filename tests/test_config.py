@@ -87,15 +87,20 @@ def test_a_value_that_cannot_be_is_refused(given: dict[str, object], message: st
 
 
 def test_an_arm_stands_above_its_lesson_and_below_what_is_given():
-    arms = {"moco": {"batch": 16, "queue": 8, "lr": 0.5}}
-    resolved = resolve("contrast", {"scale": "full", "lr": 0.25}, {}, lambda method, scale: arms[method])
+    asked = []
+
+    def of_arm(method: str, scale: str, steps: int) -> dict[str, object]:
+        asked.append((method, scale, steps))
+        return {"moco": {"batch": 16, "queue": 8, "lr": 0.5}, "other": {"steps": 2 * steps}}[method]
+
+    resolved = resolve("contrast", {"scale": "full", "lr": 0.25}, {}, of_arm)
     settings = resolved.settings
     assert (settings.method, settings.batch, settings.queue, settings.lr) == ("moco", 16, 8, 0.25)
     assert [resolved.sources[name] for name in ("method", "batch", "lr")] == ["scale full", "arm moco", "given"]
-    chosen = resolve(
-        "contrast", {"scale": "full", "method": "other"}, {}, lambda *asked: {"steps": len(asked[0] + asked[1])}
-    )
-    assert chosen.settings.steps == 9 and chosen.sources["steps"] == "arm other"
+    chosen = resolve("contrast", {"scale": "ci", "method": "other"}, {}, of_arm)
+    assert chosen.settings.steps == 24 and chosen.sources["steps"] == "arm other"
+    assert asked == [("moco", "full", SCALES["full"]["steps"]), ("other", "ci", SCALES["ci"]["steps"])]
+    assert resolve("contrast", {"scale": "ci", "method": "other", "steps": 7}, {}, of_arm).settings.steps == 7
 
 
 def test_arms_are_asked_for_only_when_the_rest_is_right():

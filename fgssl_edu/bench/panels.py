@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fgssl_edu.bench.contestants import embedding, encoders, finegrained, pretext
+from fgssl_edu.bench.contestants import embedding, encoders, finegrained, pretext, records
 from fgssl_edu.bench.contestants.contestant import Contestant
 from fgssl_edu.data import catalog
 from fgssl_edu.data.image_set import Splits
@@ -59,6 +59,7 @@ def contestants(splits: Splits, moves: int) -> dict[str, Contestant]:
         "rationale": finegrained.rationale(splits, moves),
         "perturbation": finegrained.perturbation(splits, untrained, moves),
         "coreset": finegrained.coreset_budget(splits, moves),
+        "scoreboard": records.board(moves),
     }
 
 

@@ -18,6 +18,7 @@ from fgssl_edu.exercises.masked import check_masked_loss, check_random_masking
 from fgssl_edu.exercises.no_negatives import check_barlow_twins, check_variance_term
 from fgssl_edu.exercises.one_image import check_card, check_crop_size, check_pooled_layer
 from fgssl_edu.exercises.rotation import check_turns, check_upright
+from fgssl_edu.exercises.scoreboard import check_pareto_front, check_seeds_needed
 from fgssl_edu.exercises.simcore import check_facility_value, check_round
 from fgssl_edu.exercises.synthesised_pairs import check_gradcam_noise, check_low_variance_mask
 from fgssl_edu.exercises.verdict import Verdict
@@ -41,9 +42,11 @@ __all__ = [
     "check_misfit",
     "check_low_variance_mask",
     "check_nt_xent",
+    "check_pareto_front",
     "check_pooled_layer",
     "check_random_masking",
     "check_round",
+    "check_seeds_needed",
     "check_sinkhorn_knopp",
     "check_soft_code",
     "check_swapped_prediction",

@@ -45,7 +45,7 @@ def switch(label: str, value: bool = True) -> widgets.Widget:
     return widgets.Checkbox(value=value, description=label, indent=False, layout=layout)
 
 
-def steps(label: str, options: Sequence[tuple[str, float]], value: float) -> widgets.SelectionSlider:
+def steps(label: str, options: Sequence[tuple[str, object]], value: object) -> widgets.SelectionSlider:
     """A labelled slider over given values, each (words, value)."""
     width = f"{LETTER * (len(label) + max(len(words) for words, _ in options)) + 210}px"
     style = {"description_width": "initial"}

@@ -21,6 +21,7 @@ from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.nets.heads import projection
 from fgssl_edu.nets.inputs import seeing
 from fgssl_edu.runs.arm_tables import ARMS, GENUS, MOCO, RANDOM, SIMCLR, SUPERVISED, Arm
+from fgssl_edu.runs.arm_tables.scoreboard import MEMBERS, SLUG
 from fgssl_edu.views.background import BackgroundSwap
 from fgssl_edu.views.presets import ViewPreset, named, scaled
 
@@ -35,11 +36,18 @@ def arm_named(slug: str, name: str) -> Arm:
     return ARMS[slug][name]
 
 
+def at_home(slug: str, name: str) -> tuple[str, Arm]:
+    """The shipped record in which an arm of a lesson was trained, and the arm there: the scoreboard's at home."""
+    if slug == SLUG and name in MEMBERS:
+        return MEMBERS[name].record, ARMS[MEMBERS[name].lesson][name]
+    return slug, arm_named(slug, name)
+
+
 def arm_settings(arm: Arm, settings: config.Settings, seed: int, given: Collection[str] = ()) -> config.Settings:
     """The lesson's settings with what the arm changes at their scale, but for the `given`, which the user has set."""
     arm = arm.at(settings.scale)
     values: dict[str, Any] = {name: value for name, value in arm.settings.items() if name not in given}
-    steps = values.setdefault("steps", max(1, round(arm.longer * settings.steps)))
+    steps = values.setdefault("steps", arm.steps(settings.steps))
     warmup = min(values.get("warmup", settings.warmup), steps)
     return dataclasses.replace(settings, **{**values, "seed": seed, "warmup": warmup})
 

@@ -34,6 +34,7 @@ from fgssl_edu.nets.alexnet import ALEXNETS
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import arms, coresets, open_shards
+from fgssl_edu.runs.arm_tables.scoreboard import SLUG
 from fgssl_edu.runs.launch import pretrain
 from fgssl_edu.train import History
 
@@ -41,7 +42,7 @@ from fgssl_edu.train import History
 LIVE_ARMS = {"start": "simclr", "rotation": "rotation", "jigsaw": "jigsaw", "colour": "colour"}
 LIVE_ARMS |= {"inpainting": "inpainting", "contrast": "simclr", "no-negatives": "byol", "clusters": "swav"}
 LIVE_ARMS |= {"dino": "dino", "masked": "mae", "one-image": "one_rotation", "coarse-bias": "simclr"}
-LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x"}
+LIVE_ARMS |= {"common-rationale": "lcr", "synthesised-pairs": "pairs", "simcore": "x", "scoreboard": "simclr"}
 NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing of what was learned
 
 
@@ -164,7 +165,15 @@ def reference(
     Returns:
         The path of the record, written atomically when all runs are done. With an open set, and all arms at the scale's
         own settings, it also has "maps": points of one UMAP, see `coresets.umap_points`.
+
+    Raises:
+        ValueError: the scoreboard without a file to write to: it has no record of its own on rendered birds.
     """
+    if slug == SLUG and target is None:
+        raise ValueError(
+            f"{SLUG}: on rendered birds its numbers are those of its methods' own lessons; for other pictures name "
+            "them, and a file: -p dataset=folder:PATH --out FILE"
+        )
     settings = config.resolve(slug, {"scale": scale, **(given or {})}).settings
     for name in only:
         arms.arm_named(slug, name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fgssl_edu import config, paths
 from fgssl_edu.runs.absent import absent
+from fgssl_edu.runs.arm_tables.scoreboard import full_at_home
 
 if TYPE_CHECKING:
     from fgssl_edu.runs.arms import Arm
@@ -209,10 +210,16 @@ def lesson_arms(slug: str) -> Mapping[str, Arm]:
     return ARMS.get(slug, {})
 
 
-def changed(slug: str, method: str, scale: str) -> dict[str, object]:
-    """The settings that an arm of a lesson has of its own at a scale, those that it hands to its method included."""
+def changed(slug: str, method: str, scale: str, steps: int) -> dict[str, object]:
+    """The settings that an arm of a lesson has of its own at a scale: its own, those that it hands to its method, and
+    the steps that its share of the lesson's compute buys."""
+    slug, theirs = full_at_home(slug, method, scale)
     arm = lesson_arms(slug).get(method)
-    return {**arm.at(scale).settings, **fixed(arm)} if arm else {}
+    if arm is None:
+        return {}
+    own = arm.at(scale)
+    bought = {} if own.longer == 1 else {"steps": own.steps(steps)}
+    return {**theirs, **bought, **own.settings, **fixed(arm)}
 
 
 def fixed(arm: Arm) -> dict[str, object]:

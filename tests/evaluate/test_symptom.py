@@ -77,7 +77,7 @@ MEANT = {  # arms without the part that keeps them from collapse
 ALONE = [("rotation", "offset", 2)]  # a shortcut that needs one number a picture: its features keep little else
 
 
-@pytest.mark.parametrize("slug", list(config.LESSONS))
+@pytest.mark.parametrize("slug", [slug for slug in config.LESSONS if slug != "scoreboard"])  # it has no record
 def test_every_shipped_run_that_was_meant_to_collapse_is_named_and_no_other(slug: str):
     """At lecture scale, in every seed, from the numbers of the last step."""
     record = records.load_reference(slug)

@@ -68,7 +68,7 @@ def test_a_scheduler_that_runs_has_its_workers_gpus_used_by_one_run_each(course:
 
 
 def test_a_scheduler_that_does_not_answer_and_one_without_workers_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster, "CONNECT_S", 1)
+    monkeypatch.setattr(places, "CONNECT_S", 1)
     with pytest.raises(ValueError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'.*start one with"):
         places.connected("tcp://127.0.0.1:1")
     with (

@@ -11,6 +11,7 @@ from fgssl_edu.runs.arm_tables.embedding import EMBEDDING
 from fgssl_edu.runs.arm_tables.finegrained import FINEGRAINED
 from fgssl_edu.runs.arm_tables.foundations import FOUNDATIONS
 from fgssl_edu.runs.arm_tables.pretext import PRETEXT
+from fgssl_edu.runs.arm_tables.scoreboard import SCOREBOARD
 
 __all__ = ["ARMS", "GENUS", "MOCO", "RANDOM", "SIMCLR", "SUPERVISED", "Arm"]
-ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **PRETEXT, **EMBEDDING, **FINEGRAINED}
+ARMS: dict[str, dict[str, Arm]] = {**FOUNDATIONS, **PRETEXT, **EMBEDDING, **FINEGRAINED, **SCOREBOARD}

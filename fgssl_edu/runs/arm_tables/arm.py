@@ -36,6 +36,10 @@ class Arm:
     published: str = ""  # a key of PUBLISHED: what it is at full; its method's if empty
     full: Mapping[str, object] = field(default_factory=dict)  # settings of full alone that its line needs there
 
+    def steps(self, lesson: int) -> int:
+        """How many it trains where its lesson has so many."""
+        return max(1, round(self.longer * lesson))
+
     @property
     def needs_birds(self) -> bool:
         """Whether it uses what only the rendered birds have: true masks, factors, genera, a planted shortcut."""
