@@ -132,10 +132,10 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels, coreset or methods.")],
+    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels, coreset, methods or stream.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure speed here: train, birds, panels, coreset, methods."""
+    """Measure speed: train, birds, panels, coreset, methods, stream."""
     from fgssl_edu import bench as benches
 
     benches.main(name, as_json)

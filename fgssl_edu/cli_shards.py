@@ -18,7 +18,7 @@ def shards(
     per_shard: Annotated[int, typer.Option(min=1, help="Pictures a shard.")] = 1000,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Rewrite a data set as tar shards, to be streamed while training."""
+    """Rewrite a data set as tar shards, to be streamed."""
     from fgssl_edu.data.convert import to_shards
 
     for split, index in to_shards(source, out, size, per_shard, "skip" if skip_bad else "raise").items():
@@ -32,7 +32,7 @@ def mapped(
     size: Annotated[int, typer.Option(help="Side of the square pictures, px.")],
     skip_bad: SkipBad = False,
 ) -> None:
-    """Rewrite a data set as pixels on disk, to be mapped into memory while training."""
+    """Rewrite a data set as one array, to be mapped into memory."""
     from fgssl_edu.data.convert import to_map
 
     for split, images in to_map(source, out, size, "skip" if skip_bad else "raise").items():

@@ -143,25 +143,27 @@ class Run:
         Args:
             name: of the training, for the reader.
             method: not yet trained; afterwards in the trained state either way.
-            images: what it trains on.
+            images: what it trains on; see `arms.trained_on`.
             monitors: see `fgssl_edu.train.pretrain`; a training that is loaded is not watched again.
             settings: whose recipe; `settings_of` another arm than the run's.
 
         Returns:
             What was logged on the way, by the monitors of the run that trained.
         """
-        pixels = images.images if isinstance(images, ImageSet | Images) else images
-        recipe = Recipe.of(self.settings if settings is None else settings, len(pixels))
-        parts = [cache.of_module(method), cache.of_tensor(pixels)]  # monitors do not change what is learned
+        from fgssl_edu.train import pixels
+
+        seen = pixels(arms.trained_on(method, images, self.load()), torch.device(self.device))
+        recipe = Recipe.of(self.settings if settings is None else settings, seen.count)
+        parts = [cache.of_module(method), seen.digest or cache.of_tensor(seen.images)]  # monitors change nothing
         path = cache.file_for("pretrain", name, cache.key(dataclasses.asdict(recipe), self.device, parts))
         entry = cache.kept(path)
         if entry is None:
             with locks.held(path.with_suffix(".lock"), wait=True):  # another run may be at the same training
                 entry = cache.kept(path)
                 if entry is None:
-                    return _train(name, method, images, recipe, monitors, path)
+                    return _train(name, method, seen, recipe, monitors, path)
         method.to(self.device).train()
-        method.start(Images(pixels, self.device), resumed=True)  # gives buffers their shape
+        method.start(seen, resumed=True)  # gives buffers their shape
         method.load_state_dict(entry["value"]["state"])
         history = History(**entry["value"]["history"])
         method.chance = history.chance

@@ -89,3 +89,18 @@ def test_an_installed_package_finds_its_course_inside_itself(tmp_path: Path, mon
     assert not paths.is_checkout()
     assert paths.notebooks_dir() == tmp_path / "fgssl_edu" / "course" / "notebooks"
     assert paths.data_scripts_dir() == tmp_path / "fgssl_edu" / "course" / "data_scripts"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path):
+    (tmp_path / ".made.partial").mkdir()
+    (tmp_path / ".made.partial" / "half").touch()  # of somebody who was killed
+    with paths.whole_folder(tmp_path / "made") as partial:
+        (partial / "file").touch()
+        assert not (tmp_path / "made").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "file"]
+    with pytest.raises(ZeroDivisionError), paths.whole_folder(tmp_path / "deep" / "other") as partial:
+        (partial / "file").touch()
+        raise ZeroDivisionError
+    assert list((tmp_path / "deep").iterdir()) == []
+    with pytest.raises(ValueError, match="made is there already and not empty"), paths.whole_folder(tmp_path / "made"):
+        pass

@@ -16,7 +16,7 @@ def main(name: str, as_json: bool = False) -> None:
     """Run one bench and print it; at scale ci in seconds, to see that it runs, with numbers that say nothing.
 
     Args:
-        name: train, birds, panels, coreset or methods.
+        name: train, birds, panels, coreset, methods or stream.
         as_json: print one JSON object and nothing after it: `ratios`, those of the course's own setting; `tables`, of
             every setting with its ratios, rates, rounds and bars; `scale` and `environment`.
     """
@@ -82,5 +82,12 @@ def _methods(scale: str) -> dict[str, object]:
     return methods.run(scale)
 
 
-UNITS = ("images_per_second", "milliseconds", "megabytes")
+def _stream(scale: str) -> dict[str, object]:
+    from fgssl_edu.bench import stream
+
+    return stream.run(scale)
+
+
+UNITS = ("images_per_second", "images_per_cpu_second", "milliseconds", "megabytes")
 BENCHES = {"train": _train, "birds": _birds, "panels": _panels, "coreset": _coreset, "methods": _methods}
+BENCHES |= {"stream": _stream}

@@ -13,6 +13,7 @@ import torch
 from fgssl_edu.data import birds, sources
 from fgssl_edu.data.folder import load_folder
 from fgssl_edu.data.image_set import ImageSet, Splits, class_ranks
+from fgssl_edu.data.large import LARGE, load_large
 from fgssl_edu.data.manifest import MANIFEST
 from fgssl_edu.paths import data_dir
 
@@ -21,6 +22,8 @@ CATALOG: dict[str, str] = {
     **{name: f"{source.title} ({source.citation}); {source.terms}" for name, source in sources.offered().items()},
     "folder:PATH": "Your own photographs: manifest.csv (path,label,split), train/ and test/ with class folders, or "
     "class folders alone; their terms are yours to know",
+    "shards:PATH": "Your own set, larger than memory, as `fgssl data shards` writes it: streamed",
+    "mapped:PATH": "Your own set as `fgssl data map` writes it: mapped into memory",
 }
 SPECIES = 24
 TRAIN_BIRDS, TEST_BIRDS = 3000, 960  # 125 and 40 a species
@@ -39,9 +42,10 @@ def load(
     """Load a data set by name.
 
     Args:
-        dataset: a name in `CATALOG`, or folder:PATH.
+        dataset: a name in `CATALOG`, or folder:PATH, shards:PATH, mapped:PATH.
         image_size: side of the stored square pictures in pixels.
-        train_images: how many; None takes all photographs, or 3,000 birds. Fewer: the same share of each class.
+        train_images: how many; None takes all photographs, or 3,000 birds. Fewer: the same share of each class. Of a
+            set that is not held in memory, how many are; see `large.load_large`.
         test_images: the same for test; 960 birds.
         seed: of the birds that are drawn, and of any choice among photographs.
         on_bad: what to do about photographs that cannot be read; see `folder.load_folder`.
@@ -61,6 +65,8 @@ def load(
         )
     if birds_knobs:
         raise ValueError(f"{', '.join(birds_knobs)}: knobs of rendered birds; dataset={dataset!r} has photographs")
+    if dataset.startswith(LARGE):
+        return load_large(dataset, image_size, train_images, test_images, on_bad)
     splits = _photographs(dataset, image_size, on_bad, seed)
     return replace(splits, train=_fewer(splits.train, train_images, seed), test=_fewer(splits.test, test_images, seed))
 
@@ -70,7 +76,7 @@ def folder_of(dataset: str) -> Path:
     kind, _, path = dataset.partition(":")
     if kind == "folder" and path:
         return Path(path).expanduser()
-    if dataset not in CATALOG or dataset == "folder:PATH":
+    if dataset not in CATALOG or dataset.endswith(":PATH"):
         close = difflib.get_close_matches(dataset, CATALOG, n=1, cutoff=0.5)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"dataset={dataset!r}: use one of {', '.join(CATALOG)} (PATH names your folder).{meant}")

@@ -20,6 +20,7 @@ from fgssl_edu.data.image_set import Images
 from fgssl_edu.paths import atomic_write, whole_folder
 
 FORMAT = "fgssl_edu map 1"
+UNKNOWN = {"provenance": "a mapped set", "licence": "not known to the program: see what came with it"}
 INDEX, PIXELS, LABELS = "map.json", "images.npy", "labels.npy"
 
 
@@ -53,7 +54,12 @@ class MappedImages(Images):
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(f"{path} is damaged ({error}); copy the set again, or map it again") from error
         super().__init__(torch.from_numpy(pixels), device)
+        self.folder = folder.absolute()
         self.digest = hashlib.sha256(content).hexdigest()[:16]
+
+    def __reduce__(self) -> tuple[type[MappedImages], tuple[Path, torch.device]]:
+        """Another process opens the same files: pixels are not sent."""
+        return MappedImages, (self.folder, self.device)
 
 
 def write_map(
@@ -82,7 +88,7 @@ def write_map(
             raise ValueError(f"{folder}: no pictures to map")
         np.save(partial / LABELS, labels)
         about = {"format": FORMAT, "total": len(labels), "size": size, "classes": classes}
-        about["source"] = {"name": folder.name} | dict(source or {})
+        about["source"] = {"name": folder.name, **UNKNOWN, **(source or {})}
         for name in (PIXELS, LABELS):
             with (partial / name).open("rb") as file:
                 about[name] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from fgssl_edu import config
 from fgssl_edu.data import birds, catalog, single_image
-from fgssl_edu.data.image_set import ImageSet
+from fgssl_edu.data.image_set import Images, ImageSet
+from fgssl_edu.data.large import LARGE
 from fgssl_edu.evaluate.attention import part_mask
 from fgssl_edu.methods import METHODS, build
 from fgssl_edu.methods.base import Method
+from fgssl_edu.methods.supervised import Supervised
 from fgssl_edu.nets import weights
 from fgssl_edu.nets.encoders import Encoder, build_encoder
 from fgssl_edu.nets.heads import projection
@@ -55,7 +57,9 @@ def arm_settings(arm: Arm, settings: config.Settings, seed: int, given: Collecti
 def load(settings: config.Settings) -> catalog.Splits:
     """The images of a run. The rendered birds are the same for every seed of training."""
     if settings.dataset != "birds":
-        splits = catalog.load(settings.dataset, image_size=settings.image_size)  # all of them
+        large = settings.dataset.startswith(LARGE)  # of these so many are scored; of photographs, all
+        train, test = (settings.train_images, settings.test_images) if large else (None, None)
+        splits = catalog.load(settings.dataset, image_size=settings.image_size, train_images=train, test_images=test)
         if not len(splits.test.labelled()):
             raise ValueError(
                 f"dataset={settings.dataset!r} has no labelled test pictures, and a lesson scores encoders by labels: "
@@ -78,6 +82,18 @@ def given_to(arm: Arm, images: ImageSet, seed: int) -> ImageSet:
     """The training images that an arm is given: a supervised one those with labels, or a share of them."""
     known = images.labelled() if arm.labels != "none" else images
     return known.label_fraction(arm.share, seed=seed) if arm.share < 1 else known
+
+
+def trained_on(
+    method: Method, images: ImageSet | Images | Tensor, splits: catalog.Splits
+) -> ImageSet | Images | Tensor:
+    """The images, but for `splits.train` of a set that is not held in memory all of that set, which it is a sample of.
+
+    A method that was built with labels is about the pictures that it was built for.
+    """
+    if images is splits.train and splits.stream is not None and not isinstance(method, Supervised):
+        return splits.stream
+    return images
 
 
 def crops(arm: Arm, settings: config.Settings) -> ImageSet:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from fgssl_edu import config, paths, records
-from fgssl_edu.data.image_set import ImageSet, Splits
+from fgssl_edu.data.image_set import Images, ImageSet, Splits
 from fgssl_edu.data.single_image import FARMS
 from fgssl_edu.evaluate import suite
 from fgssl_edu.evaluate.features import extract
@@ -47,13 +47,13 @@ NOT_LEARNED = ("step", "lr", "img_s")  # columns of a history that say nothing o
 
 
 def train_arm(
-    arm: arms.Arm, settings: config.Settings, images: ImageSet, extra: Tensor | None = None
+    arm: arms.Arm, settings: config.Settings, images: ImageSet, extra: Tensor | Images | None = None
 ) -> tuple[Method, History]:
     """Train one arm on its share of the images (a supervised one on the labelled), or on given pixels."""
     images = arms.given_to(arm, images, settings.seed)
     method = arms.build_arm(arm, settings, images)
     pixels = images.images if extra is None else extra
-    return method, pretrain(method, pixels, Recipe.of(settings, len(pixels)), progress=False)
+    return method, pretrain(method, pixels, Recipe.of(settings, pixels.shape[0]), progress=False)
 
 
 def run_arm(arm: arms.Arm, settings: config.Settings, seed: int, given: Collection[str] = ()) -> dict[str, object]:
@@ -65,7 +65,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int, given: Collecti
     """
     started = time.process_time()
     settings = arms.arm_settings(arm, settings, seed, given)
-    extra: Tensor | None = None
+    extra: Tensor | Images | None = None
     chosen: dict[str, float] = {}
     if arm.extra in FARMS:
         extra, splits = arms.crops(arm, settings).images, arms.load(settings)
@@ -74,6 +74,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int, given: Collecti
         extra, splits, chosen = source.training_images(arm.extra, settings, arm)
     else:
         splits = arms.load(settings)
+        extra = splits.stream if arm.labels == "none" and arm.share == 1 else None
     begun = time.process_time()
     method, history = (None, None) if arm.method is None else train_arm(arm, settings, splits.train, extra)
     trained = time.process_time() - begun

@@ -56,7 +56,7 @@ def pretrain(
     """
     if recipe.processes == 1 or dist.is_initialized() or "LOCAL_RANK" in os.environ:  # torchrun has started them
         return train.pretrain(method, images, recipe, monitors, folder, progress)
-    device, seen = find_devices(recipe, method), train.pixels(images, torch.device("cpu")).images
+    device, seen = find_devices(recipe, method), train.pixels(images, torch.device("cpu"))
     with ExitStack() as stack:
         if folder is None:
             folder = _new_folder(stack, paths.cache_dir(), "training-")
@@ -70,7 +70,7 @@ def pretrain(
         history = crew.attend(lambda message: _show(message, method, monitors, recipe, report))
         state: Any = checkpoints.load(checkpoints.path_of(folder, recipe.steps))["method"]
     method.to(device).train()
-    method.start(Images(seen, device), resumed=True)  # gives buffers their shape
+    method.start(seen.on(torch.device(device)), resumed=True)  # gives buffers their shape
     method.load_state_dict(state)
     method.chance = history.chance
     return history
@@ -82,8 +82,11 @@ def _new_folder(stack: ExitStack, place: Path, prefix: str) -> Path:
     return Path(stack.enter_context(TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)))
 
 
-def hand_over(work: Path, method: Method, images: Tensor, monitors: Sequence[train.Monitor]) -> None:
-    """Write what every process reads; ValueError where it is made of what only this process knows."""
+def hand_over(work: Path, method: Method, images: Images, monitors: Sequence[train.Monitor]) -> None:
+    """Write what every process reads; ValueError where it is made of what only this process knows.
+
+    A set that lies in files is opened by each process; of another one the pixels are written once.
+    """
     others: list[Any] = [rank.Asked(each.every) if _of_rows(each) else each for each in monitors]
     for each in (*method.modules(), *others):
         if type(each).__module__ == "__main__":
@@ -92,11 +95,13 @@ def hand_over(work: Path, method: Method, images: Tensor, monitors: Sequence[tra
                 "train with devices=1"
             )
     handed = {"method": method, "monitors": others, "random": torch.get_rng_state(), "seed": torch.initial_seed()}
+    handed["images"] = None if images.digest is None else images
     try:
         torch.save(handed, work / rank.HANDED)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(f"{error}: it cannot be handed to other processes; train with devices=1") from error
-    images.contiguous().numpy().tofile(work / rank.PIXELS)
+    if images.digest is None:
+        images.images.contiguous().numpy().tofile(work / rank.PIXELS)
 
 
 def _of_rows(monitor: train.Monitor) -> bool:

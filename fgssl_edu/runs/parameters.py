@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INJECTED = "# Parameters"  # how papermill heads the cell that it inserts
 MARK = "scale"  # every lesson declares it: the cell that assigns it is the parameters cell
 FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
+PLACED = (FOLDER, "shards:", "mapped:")  # begin the names of data sets that say where they are
 UNTRAINED = ("common-rationale", "synthesised-pairs", "simcore")  # lessons that also score an encoder as it is
 BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
 
@@ -172,14 +173,14 @@ def absolute(dataset: object, name: str = "dataset") -> object:
     """A data set's name with the path of its folder from the root: a kernel may work in another folder than its user.
 
     Raises:
-        ValueError: `folder:` names no folder.
+        ValueError: `folder:`, `shards:` or `mapped:` names no folder.
     """
-    if not isinstance(dataset, str) or not dataset.startswith(FOLDER):
+    if not isinstance(dataset, str) or not dataset.startswith(PLACED):
         return dataset
-    named = dataset.removeprefix(FOLDER)
+    kind, _, named = dataset.partition(":")
     if not named.strip():
-        raise ValueError(f"{name}={dataset!r} names no folder; write {FOLDER}PATH, the folder with your photographs")
-    return f"{FOLDER}{Path(named).expanduser().resolve()}"
+        raise ValueError(f"{name}={dataset!r} names no folder; write {kind}:PATH, the folder with your photographs")
+    return f"{kind}:{Path(named).expanduser().resolve()}"
 
 
 def check_photograph(slug: str, settings: config.Settings) -> None:
@@ -192,15 +193,15 @@ def check_photograph(slug: str, settings: config.Settings) -> None:
 
 def place_of(dataset: str) -> Path | None:
     """The folder that a data set is read from; None for rendered birds."""
-    if dataset.startswith(FOLDER):
-        return Path(dataset.removeprefix(FOLDER))
+    if dataset.startswith(PLACED):
+        return Path(dataset.partition(":")[2])
     return None if dataset == "birds" else paths.data_dir() / dataset
 
 
 def on_disk(dataset: str) -> bool:
     """Whether a catalogued data set can be loaded without a download; rendered birds and folders always can."""
     place = place_of(dataset)
-    return place is None or dataset.startswith(FOLDER) or (place / "manifest.csv").is_file()
+    return place is None or dataset.startswith(PLACED) or (place / "manifest.csv").is_file()
 
 
 def lesson_arms(slug: str) -> Mapping[str, Arm]:
@@ -246,7 +247,7 @@ def check_names(slug: str, settings: config.Settings) -> None:
     }
     for name, table in tables.items():
         value = getattr(settings, name)
-        if value not in table and not (name == "dataset" and value.startswith(FOLDER)):
+        if value not in table and not (name == "dataset" and value.startswith(PLACED)):
             raise ValueError(f"{name}={value!r}{config.suggestion(value, table)} should be one of {', '.join(table)}")
     if settings.norm != "batch" and settings.init != "random":
         raise ValueError(f"norm={settings.norm!r} with init={settings.init!r}: such weights have norm='batch'")
@@ -290,6 +291,7 @@ def check_data(resolved: config.Resolved) -> None:
     """
     from fgssl_edu.data.birds_render import MAX_SIZE, MIN_SIZE
     from fgssl_edu.data.folder import list_folder
+    from fgssl_edu.data.large import LARGE, open_large
 
     settings, dataset = resolved.settings, resolved.settings.dataset
     if dataset == "birds":
@@ -302,6 +304,8 @@ def check_data(resolved: config.Resolved) -> None:
         raise ValueError(f"{', '.join(useless)}: of rendered birds alone, but dataset={dataset!r}; leave them out")
     if not on_disk(dataset):
         raise ValueError(f"dataset={dataset!r} is not on disk; fetch it with `fgssl data get {dataset}`")
+    if dataset.startswith(LARGE):
+        open_large(dataset, settings.image_size)
     folder = place_of(dataset)
     if dataset.startswith(FOLDER) and folder is not None:
         if not folder.is_dir():

@@ -84,8 +84,10 @@ def work(job: dict[str, Any], folder: Path, rank: int, line: Line) -> History:
     os.environ.update(LOCAL_RANK=str(local), NODE_RANK=str(node), WORLD_SIZE=str(recipe.processes))
     # A pickle runs code: this one is of the process that this one obeys, in a folder that only its user can write to
     handed = torch.load(folder / HANDED, map_location="cpu", mmap=True, weights_only=False)
-    count = torch.Size(job["shape"]).numel()
-    pixels = torch.from_file(str(folder / PIXELS), size=count, dtype=torch.uint8).view(job["shape"])
+    images = handed["images"]
+    if images is None:
+        count = torch.Size(job["shape"]).numel()
+        images = torch.from_file(str(folder / PIXELS), size=count, dtype=torch.uint8).view(job["shape"])
     cuda = devices.find_devices(recipe, handed["method"]) == "cuda"
     place = torch.device("cuda", local) if cuda else None
     store = dist.TCPStore(job["host"], job["store"], is_master=False)
@@ -94,7 +96,7 @@ def work(job: dict[str, Any], folder: Path, rank: int, line: Line) -> History:
     torch.manual_seed(handed["seed"])
     checkpoints.set_random_state({"cpu": handed["random"][None]}, torch.device("cpu"))
     kept = Path(job["checkpoints"])
-    history = train.pretrain(handed["method"], pixels, recipe, handed["monitors"], kept, Relay(line, handed["method"]))
+    history = train.pretrain(handed["method"], images, recipe, handed["monitors"], kept, Relay(line, handed["method"]))
     dist.destroy_process_group()
     return history
 

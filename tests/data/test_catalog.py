@@ -94,3 +94,4 @@ def test_bad_photographs_are_raised_or_skipped(photos):
 
 def test_every_entry_tells_provenance_and_licence_in_one_line():
     assert all("\n" not in line and "; " in line and len(line) > 40 for line in catalog.CATALOG.values())
+    assert {"birds", "cub200", "folder:PATH", "shards:PATH", "mapped:PATH"} < set(catalog.CATALOG)

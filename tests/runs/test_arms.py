@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from fgssl_edu import config
+from fgssl_edu.data.birds import World, bird_set
+from fgssl_edu.data.mapped import write_map
 from fgssl_edu.methods.contrastive.simclr import SimCLR
 from fgssl_edu.nets.inputs import LabEncoder
 from fgssl_edu.runs import arms, experiment
@@ -99,3 +101,24 @@ def test_a_planted_shortcut_stands_in_the_training_pictures_only():
     families = [(images.factors.background_family, images.labels) for images in (splits.train, splits.test)]
     told = [len({(int(f), int(y)) for f, y in zip(family, labels, strict=True)}) for family, labels in families]
     assert told[0] == 8 and told[1] > 8  # one family a species in training, several in the test
+
+
+def test_of_a_set_not_in_memory_all_is_trained_on_and_labels_keep_to_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = bird_set(96, size=32, seed=0, world=World.make(species=8))
+    for split, part in (("train", whole), ("test", whole)):
+        write_map([(part.images, part.labels)], tmp_path / split, size=32, classes=whole.classes)
+    settings = dataclasses.replace(tiny("contrast"), dataset=f"mapped:{tmp_path}", train_images=24)
+    splits = arms.load(settings)
+    assert (len(splits.train), splits.stream.count, len(splits.test)) == (24, 96, 48)
+    simclr, supervised = (arms.build_arm(arm, settings, splits.train) for arm in (arms.SIMCLR, arms.SUPERVISED))
+    assert arms.trained_on(simclr, splits.train, splits) is splits.stream
+    assert arms.trained_on(supervised, splits.train, splits) is splits.train
+    assert arms.trained_on(simclr, splits.test, splits) is splits.test
+    trained = []
+    monkeypatch.setattr(experiment, "train_arm", lambda arm, settings, images, extra: trained.append(extra) or 1 / 0)
+    for arm in (arms.SIMCLR, arms.SUPERVISED):
+        with pytest.raises(ZeroDivisionError):
+            experiment.run_arm(arm, settings, seed=0)
+    assert trained[0].count == 96 and trained[1] is None

@@ -77,6 +77,9 @@ def test_an_arm_that_needs_birds_is_refused_on_photographs(name: str, pictures: 
         ({"image_size": 449}, "image_size=449 is out of range; rendered birds are 32 to 448 px"),
         ({"image_size": 31}, "image_size=31 is out of range; rendered birds are 32 to 448 px"),
         ({"dataset": "folder:"}, "dataset='folder:' names no folder"),
+        ({"dataset": "shards:"}, "dataset='shards:' names no folder; write shards:PATH"),
+        ({"dataset": "shards:nowhere"}, "nowhere holds no shards.json"),
+        ({"dataset": "mapped:nowhere"}, "nowhere holds no map.json"),
         ({"dataset": "folder:nowhere"}, "there is no folder .*nowhere"),
     ],
 )
@@ -125,4 +128,4 @@ def test_a_folder_is_found_from_where_the_user_stands_and_kept_with_its_whole_pa
 def test_a_data_set_is_read_from_its_folder(own_home: Path):
     assert parameters.place_of("birds") is None
     assert parameters.place_of("cub200") == paths.data_dir() / "cub200"
-    assert parameters.place_of("folder:/pictures") == Path("/pictures")
+    assert parameters.place_of("folder:/pictures") == parameters.place_of("shards:/pictures") == Path("/pictures")
