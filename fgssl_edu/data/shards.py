@@ -62,9 +62,9 @@ class Index:
         ends = np.cumsum([shard.images for shard in self.shards]).tolist()
         return {shard.name: end - shard.images for shard, end in zip(self.shards, ends, strict=True)}
 
-    @cached_property
+    @property
     def places(self) -> np.ndarray:
-        """The table of all pictures, (N,) of `PLACE`, left on disk."""
+        """The table of all pictures, (N,) of `PLACE`, left on disk; not kept, or all that was read of it would be."""
         return np.load(self.folder / TABLE, mmap_mode="r")  # type: ignore[no-any-return]
 
     def shard(self, name: str) -> Shard:

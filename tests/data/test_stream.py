@@ -258,7 +258,7 @@ def test_only_a_few_groups_and_batches_are_held(made: Path, monkeypatch: pytest.
     assert most == 2 * 3  # a batch over the border of two groups, and the group after
 
 
-def test_a_stream_that_is_dropped_ends_its_threads(made: Path):
+def test_a_stream_may_be_closed_twice_and_begin_again(made: Path):
     loader = opened(made).loader(BATCH, seed=0)
     next(loader)
     loader.close()
