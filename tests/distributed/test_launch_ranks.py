@@ -18,6 +18,9 @@ from contract_methods import Plain, context, digest, make, pictures
 from launching import Forked, alive
 
 from fgssl_edu import checkpoints
+from fgssl_edu.data.mapped import write_map
+from fgssl_edu.data.shard_writing import Sample, write_shards
+from fgssl_edu.data.stream import StreamedImages
 from fgssl_edu.recipe import Recipe
 from fgssl_edu.runs import launch, rank
 from fgssl_edu.runs.crew import ProcessFailed
@@ -111,6 +114,23 @@ def test_two_processes_that_were_started_lose_what_one_does(name: str, tmp_path:
     kept = checkpoints.load(checkpoints.path_of(tmp_path, STEPS))["method"]
     assert digest(together.state_dict()) == digest(kept) and together.training
     assert kept.keys() == alone.state_dict().keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mapped", "shards"])
+def test_a_set_that_lies_in_files_is_opened_by_each_process(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    labels = torch.zeros(len(pictures()), dtype=torch.int64)
+    if kind == "mapped":
+        images = write_map([(pictures(), labels)], tmp_path / "set", size=pictures().shape[-1])
+    else:
+        pytest.importorskip("webdataset")
+        write_shards([Sample(each) for each in pictures()], tmp_path / "set", per_shard=5, size=pictures().shape[-1])
+        images = StreamedImages(tmp_path / "set", pictures().shape[-1])
+    recipe = {"steps": STEPS, "batch": 8, "lr": 1e-3, "warmup": 2, "accelerator": "cpu"}
+    one = launch.pretrain(make("simclr"), images, Recipe(**recipe), progress=False)
+    monkeypatch.setattr(rank, "PIXELS", "no folder/pixels.u8")  # were they written there, it would fail
+    both = launch.pretrain(make("simclr"), images, Recipe(**recipe, devices=2), progress=False)
+    assert both.column("loss")[1] == pytest.approx(one.column("loss")[1], abs=CLOSE)
 
 
 def test_pixels_are_mapped_and_not_read_by_each_process():
