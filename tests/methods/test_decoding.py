@@ -44,3 +44,11 @@ def test_features_of_a_picture_do_not_depend_on_the_others() -> None:
     encoder, images = build_encoder("resnet10", seed=0), pictures(5)
     alone = frozen_features(encoder, Images(images[2:3]), 32)
     assert torch.allclose(frozen_features(encoder, Images(images), 32)[2:3], alone, atol=1e-5)  # sums in another order
+
+
+def test_each_of_several_processes_has_the_features_of_all_pictures(monkeypatch) -> None:
+    encoder, images = build_encoder("resnet10", seed=0), Images(pictures(5))
+    alone = frozen_features(encoder, images, 32)
+    monkeypatch.setattr("fgssl_edu.data.image_set.world_size", lambda: 2)
+    assert len(next(images.batches(5)).index) == 3  # a process's share
+    assert torch.equal(frozen_features(encoder, images, 32), alone)

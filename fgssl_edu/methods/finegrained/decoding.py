@@ -27,9 +27,13 @@ def reconstruction_loss(pictures: Tensor, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def frozen_features(encoder: Encoder, images: Images, size: int) -> Tensor:
-    """Features of all whole pictures at `size` px, (N, D), by the encoder's running statistics; its mode is kept."""
+    """Features of all whole pictures at `size` px, (N, D), by the encoder's running statistics; its mode is kept.
+
+    Every process computes all of them, since each fits the same decoder.
+    """
     with frozen(encoder) as device:
-        return torch.cat([encoder.features(resized(batch.images, size, device)) for batch in images.batches(BLOCK)])
+        parts = (images.take(index) for index in torch.arange(images.count).split(BLOCK))
+        return torch.cat([encoder.features(resized(part, size, device)) for part in parts])
 
 
 def fit_decoder(
