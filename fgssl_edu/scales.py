@@ -86,8 +86,7 @@ LESSONS: dict[str, dict[str, dict[str, Value]]] = {
         "lecture": {"method": "inpainting", "steps": 480},
         "full": {
             "method": "inpainting",
-            "encoder": "alexnet",  # 1604.07379
-            "init": "random",
+            "init": "random",  # Deviation: a ResNet-50, whose map of 128 px is the code's 4 x 4; AlexNet's is 7 x 7
             "image_size": 350,  # pathak22/context-encoder: crops of 128 px
         },
     },

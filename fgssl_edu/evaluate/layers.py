@@ -23,7 +23,7 @@ from fgssl_edu.views.geometry import resized
 
 # Features a layer, at most. Papers take 10,000 with a million labels, of which 9,216 to 9,600 are used. Ours: of few
 # pictures a large probe reads species from any random map, and hardly a trained network can be told from it
-TARGET = 300
+TARGET, PAPERS = 300, 10_000
 BATCH = 256
 
 
@@ -37,6 +37,11 @@ def pooled_side(channels: int, target: int = TARGET) -> int:
     return math.isqrt(target // channels)
 
 
+def target_of(encoder: Encoder) -> int:
+    """Features a layer at most: the papers' for their AlexNet, whose layers are wider than ours has features."""
+    return PAPERS if encoder.name == "alexnet" else TARGET
+
+
 def pool_layer(maps: Tensor, target: int = TARGET) -> Tensor:
     """Maxima, (B, C, h, w) -> (B, C s²) with s = `pooled_side`, or the map's own side where that is smaller."""
     side = pooled_side(maps.shape[1], target)
@@ -44,7 +49,9 @@ def pool_layer(maps: Tensor, target: int = TARGET) -> Tensor:
 
 
 @torch.no_grad()
-def layer_features(encoder: Encoder, images: Tensor, size: int | None = None, target: int = TARGET) -> list[Tensor]:
+def layer_features(
+    encoder: Encoder, images: Tensor, size: int | None = None, target: int | None = None
+) -> list[Tensor]:
     """Features of a set after every stage, in one pass and in evaluation mode: nothing in the encoder changes.
 
     BatchNorm in training mode would move its running statistics while the probe learns: the classic bug of this
@@ -54,11 +61,12 @@ def layer_features(encoder: Encoder, images: Tensor, size: int | None = None, ta
         encoder: left in the mode it was in.
         images: (N, 3, H, W) uint8.
         size: side at which the encoder sees them, pixels; None for their own.
-        target: see `pool_layer`.
+        target: see `pool_layer`; None: `target_of` the encoder.
 
     Returns:
         One (N, C s²) float32 a stage, on the CPU.
     """
+    target = target_of(encoder) if target is None else target
     with frozen(encoder) as device:
         blocks = [
             [pool_layer(maps.float(), target).cpu() for maps in encoder.stages(resized(block, size, device))]
@@ -72,7 +80,7 @@ def layer_scores(
     train: ImageSet,
     test: ImageSet,
     size: int | None = None,
-    target: int = TARGET,
+    target: int | None = None,
     seed: int = 0,
 ) -> dict[str, Score]:
     """Test accuracy of `linear_probe` after every stage.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fgssl_edu.data.image_set import ImageSet
-from fgssl_edu.evaluate.layers import TARGET, layer_features, layer_scores, pool_layer, pooled_side
+from fgssl_edu.evaluate.layers import PAPERS, TARGET, layer_features, layer_scores, pool_layer, pooled_side, target_of
 from fgssl_edu.evaluate.probe import linear_probe
 from fgssl_edu.nets import build_encoder
 
@@ -114,3 +114,12 @@ def test_other_encoders_have_stages():
 def test_a_target_below_the_channels_is_refused():
     with pytest.raises(ValueError, match="target=20"):
         pool_layer(torch.rand(1, 32, 4, 4), 20)
+
+
+def test_the_papers_alexnet_is_read_with_the_papers_features():
+    assert (
+        target_of(build_encoder("alexnet", seed=0)) == PAPERS and target_of(build_encoder("resnet10", seed=0)) == TARGET
+    )
+    with torch.no_grad():
+        features = layer_features(build_encoder("alexnet", seed=0), flags(2, 0).images, 224)
+    assert [each.shape[1] for each in features] == [9600, 9216, 9600, 9600, 9216]

@@ -112,7 +112,12 @@ JIGSAW: dict[str, Arm] = {
     "supervised": dataclasses.replace(SUPERVISED, longer=400 / JIGSAW_STEPS),
     "simclr": dataclasses.replace(SIMCLR, longer=400 / JIGSAW_STEPS),
     "rotation": dataclasses.replace(ROTATION["rotation"], longer=ROTATION_STEPS / JIGSAW_STEPS),
-    "context": tiles_arm("context prediction", method="context", longer=0.87),
+    "context": dataclasses.replace(
+        tiles_arm("context prediction", method="context", longer=0.87),
+        full={
+            "image_size": 400
+        },  # px; the paper's pictures have 150,000 to 450,000 pixels: three patches and their gaps
+    ),
     "jigsaw": tiles_arm("jigsaw"),
     "jigsaw_open": tiles_arm("jigsaw, tiles touch and do not move", gap=0, jitter=False),
     "jigsaw_norm": tiles_arm("jigsaw, each tile normalised", longer=0.97, per_tile_norm=True),
