@@ -18,6 +18,7 @@ from fgssl_edu.panels.scoreboard import Line, Scoreboard
 from fgssl_edu.runs import report, tables
 from fgssl_edu.runs.arm_tables import ARMS
 from fgssl_edu.runs.arm_tables.scoreboard import FAMILIES, MEMBERS, SLUG
+from fgssl_edu.runs.arms import arm_settings
 from fgssl_edu.runs.board import BIRDS, UNTRAINED, WORDS, Board, Entry, costs
 from fgssl_edu.runs.parameters import FOLDER, changed
 
@@ -60,8 +61,7 @@ def _shipped(name: str, source: str, data: str) -> Entry:
     record, arm = _record(source), ARMS[SLUG][name]
     runs = [run for run in record["runs"] if run["arm"] == name]
     lecture = config.resolve(SLUG, {"scale": "lecture"}, {}).settings
-    settings = {**vars(lecture), **arm.settings, "steps": arm.steps(lecture.steps)}
-    settings |= {"dataset": record["settings"]["dataset"]}
+    settings = {**vars(arm_settings(arm, lecture, 0)), "dataset": record["settings"]["dataset"]}
     metrics, seeds = tuple(run["metrics"] for run in runs), tuple(run["seed"] for run in runs)
     return Entry(name, data, tables.title(record, name), source, settings, record["protocol"], metrics, seeds)
 

@@ -55,6 +55,7 @@ ABOUT = {
     "vicreg_no_variance": {"variance"},
     **dict.fromkeys(("swav_no_multicrop", "swav_fewer_steps", "deepcluster"), {"local_views"}),
     **dict.fromkeys(("dino", "dino_sinkhorn", "dino_no_centring", "dino_vit"), {"ema"}),
+    **dict.fromkeys(("dino_x", "dino_open", "dino_stop"), {"ema"}),
     "dino_no_multicrop": {"ema", "local_views", "views"},
     "dino_no_sharpening": {"ema", "teacher_temperature"},
     **dict.fromkeys(("mae_ratio_0.25", "mae_ratio_0.9"), {"mask_ratio"}),
@@ -62,7 +63,7 @@ ABOUT = {
     **dict.fromkeys(("pairs_strong", "pairs_corrected"), {"sigma_cam", "sigma_var"}),
 }
 PAPERS_OWN = {(slug, "moco") for slug in ("coarse-bias", "common-rationale", "synthesised-pairs")}
-PAPERS_OWN |= {("synthesised-pairs", "simsiam")}
+PAPERS_OWN |= {("synthesised-pairs", "simsiam"), ("common-rationale", "simsiam"), ("scoreboard", "moco")}
 
 
 def settled(slug: str, name: str, **given: object) -> config.Settings:

@@ -35,7 +35,7 @@ def test_an_arm_of_the_board_is_trained_as_in_the_record_that_stands_for_it(name
     board = config.resolve(SLUG, {"scale": "lecture"}, {}).settings
     ours = arms.ARMS[SLUG][name]
     assert unlike(arms.arm_settings(ours, board, 1), arms.arm_settings(own, shipped, 1)) == {}
-    assert dataclasses.replace(ours, settings={}, longer=1.0) == dataclasses.replace(own, settings={}, longer=1.0)
+    assert dataclasses.replace(ours, tuned={}, longer=1.0) == dataclasses.replace(own, tuned={}, longer=1.0)
     if own.method is not None:
         given = {"scale": "lecture", "method": name, "seed": 1}
         assert unlike(parameters.settle(SLUG, given)[0].settings, arms.arm_settings(own, shipped, 1)) == {}

@@ -78,8 +78,9 @@ PUBLISHED: dict[str, Published] = {
     "supervised": Published(
         source="sungnyun/openssl-simcore, issue 1",
         dataset="cub200", epochs=100, batch=256, length=100, optimizer="sgd", lr=0.03, weight_decay=1e-4,
-        more={"views": "mae", "crop_size": 224},  # crops of a fifth and more, and flips, as its probes have
-        besides=f"{COSINE}; the rate is not searched",
+        # crops of a fifth and more, and flips, as its probes have
+        more={"views": "mae", "crop_size": 224, "lr_schedule": "steps"},
+        besides="the rate is not searched",
     ),
     "rotation": Published(  # lr .01 of the look-up table, decay 5e-4, batch 192, each at four angles: released code
         source="arXiv 1803.07728", preset="paper", encoder="alexnet",
@@ -131,8 +132,8 @@ PUBLISHED: dict[str, Published] = {
     ),
     "moco_v1": Published(
         source="arXiv 1911.05722", preset="v1",
-        epochs=200, batch=256, optimizer="sgd", lr=0.03, weight_decay=1e-4,
-        besides=f"{COSINE}; one BatchNorm over the batch, nothing to shuffle",
+        epochs=200, batch=256, optimizer="sgd", lr=0.03, weight_decay=1e-4, more={"lr_schedule": "steps"},
+        besides="one BatchNorm over the batch, nothing to shuffle",
     ),
     "moco_cub": on_cub(source="arXiv 2407.14676", preset="v2"),
     "byol": Published(  # LARS .2 a batch of 256, decay 1.5e-6, 10 epochs of warm-up (reported, unverified)
