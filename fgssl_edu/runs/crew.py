@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ class ProcessFailed(RuntimeError):
     """A process of a training failed or died; the message says which, and shows its traceback or its last words."""
 
 
-def describe(work: Path, head: Head, recipe: Recipe, shape: torch.Size, device: str) -> dist.TCPStore:
+def describe(work: Path, head: Head, recipe: Recipe, shape: Sequence[int], device: str) -> dist.TCPStore:
     """Write the job; the returned store, where its processes find each other, lasts as long as it is held.
 
     Args:

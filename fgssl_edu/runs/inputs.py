@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fgssl_edu import paths
-from fgssl_edu.runs import parameters
+from fgssl_edu.runs import named_data
 
 TOLD = (".py", ".json", ".csv")  # of the package: its code, the shipped records and the papers' numbers in its tables
 
@@ -24,7 +24,7 @@ def digests(notebook: Path, dataset: str) -> dict[str, str]:
         notebook: its cells' sources, types and tags count, and no output.
         dataset: a name, or folder:PATH.
     """
-    place = parameters.place_of(dataset)
+    place = named_data.place_of(dataset)
     return {
         "notebook": of_lines(cells(notebook)),
         "package": of_lines(package()),

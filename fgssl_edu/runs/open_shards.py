@@ -20,7 +20,7 @@ from fgssl_edu import config, coreset
 from fgssl_edu.coreset import Coreset
 from fgssl_edu.data.image_set import ImageSet, Splits
 from fgssl_edu.data.shards import Index, check_on_bad, read_index, read_pictures
-from fgssl_edu.runs import arms, cluster, coresets, parameters
+from fgssl_edu.runs import arms, cluster, coresets, named_data, parameters
 from fgssl_edu.runs.embed import ShardLists, embedded
 
 if TYPE_CHECKING:
@@ -159,14 +159,14 @@ def write_list(
     wanted = {
         "method": SLUG,
         **given,
-        "dataset": parameters.absolute(target),
+        "dataset": named_data.absolute(target),
         "open_set": f"{SHARDS}{folder.resolve()}",
     }
     resolved = config.resolve(SLUG, wanted, of_arm=partial(parameters.changed, SLUG))
     settings = resolved.settings
     parameters.check_names(SLUG, settings)
     parameters.check_arm(SLUG, settings)
-    parameters.check_data(resolved)
+    named_data.check_data(resolved)
     arm, index = arms.arm_named(SLUG, settings.method), read_index(folder.resolve())
     images = coresets.target_of(settings).train
     alone = jobs is None and scheduler is None

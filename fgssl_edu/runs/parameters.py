@@ -9,22 +9,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fgssl_edu import config, paths
+from fgssl_edu import config
+from fgssl_edu.runs import named_data
 from fgssl_edu.runs.absent import absent
-from fgssl_edu.runs.arm_tables.scoreboard import full_at_home
 
 if TYPE_CHECKING:
     from fgssl_edu.runs.arms import Arm
 
 INJECTED = "# Parameters"  # how papermill heads the cell that it inserts
 MARK = "scale"  # every lesson declares it: the cell that assigns it is the parameters cell
-FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
-PLACED = (FOLDER, "shards:", "mapped:")  # begin the names of data sets that say where they are
 UNTRAINED = ("common-rationale", "synthesised-pairs", "simcore")  # lessons that also score an encoder as it is
-BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
 
 
 def assigned(source: str, annotated: bool = False) -> dict[str, ast.expr | None]:
@@ -144,20 +140,20 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
     from fgssl_edu.data.single_image import from_root
     from fgssl_edu.runs.likeness import notes_on
 
-    located = {name: absolute(given.get(name), name) for name in ("dataset", "open_set")}
+    located = {name: named_data.absolute(given.get(name), name) for name in ("dataset", "open_set")}
     located["photograph"] = from_root(given.get("photograph"))
     given, own = {**given, **located}, partial(changed, slug)
     resolved = config.resolve(slug, given, of_arm=own)
-    missing = absent(resolved, on_disk(resolved.settings.dataset))
+    missing = absent(resolved, named_data.on_disk(resolved.settings.dataset))
     if missing:
         resolved = config.resolve(slug, {**given, **{each.setting: each.instead for each in missing}}, of_arm=own)
         gone = {each.setting: f"{each.what} not on disk" for each in missing}
         resolved = config.Resolved(resolved.settings, {**resolved.sources, **gone})
     check_names(slug, resolved.settings)
     check_arm(slug, resolved.settings)
-    check_data(resolved)
+    named_data.check_data(resolved)
     check_open_set(resolved.settings.open_set)
-    check_photograph(slug, resolved.settings)
+    named_data.check_photograph(slug, resolved.settings)
     sources = {
         name: "notebook" if source == "given" and name in written else source
         for name, source in resolved.sources.items()
@@ -167,41 +163,6 @@ def settle(slug: str, given: Mapping[str, object], written: Collection[str] = ()
         paper = arm.paper().source
         sources = {name: f"{told}, {paper}" if told.startswith("arm ") else told for name, told in sources.items()}
     return config.Resolved(resolved.settings, sources), notes_on(slug, resolved.settings, missing)
-
-
-def absolute(dataset: object, name: str = "dataset") -> object:
-    """A data set's name with the path of its folder from the root: a kernel may work in another folder than its user.
-
-    Raises:
-        ValueError: `folder:`, `shards:` or `mapped:` names no folder.
-    """
-    if not isinstance(dataset, str) or not dataset.startswith(PLACED):
-        return dataset
-    kind, _, named = dataset.partition(":")
-    if not named.strip():
-        raise ValueError(f"{name}={dataset!r} names no folder; write {kind}:PATH, the folder with your photographs")
-    return f"{kind}:{Path(named).expanduser().resolve()}"
-
-
-def check_photograph(slug: str, settings: config.Settings) -> None:
-    """Refuse a photograph that cannot be cut up, in a lesson that does that; ValueError says what is wrong with it."""
-    from fgssl_edu.data.single_image import FARMS, open_photograph
-
-    if any(arm.extra in FARMS for arm in lesson_arms(slug).values()):
-        open_photograph(settings.photograph)
-
-
-def place_of(dataset: str) -> Path | None:
-    """The folder that a data set is read from; None for rendered birds."""
-    if dataset.startswith(PLACED):
-        return Path(dataset.partition(":")[2])
-    return None if dataset == "birds" else paths.data_dir() / dataset
-
-
-def on_disk(dataset: str) -> bool:
-    """Whether a catalogued data set can be loaded without a download; rendered birds and folders always can."""
-    place = place_of(dataset)
-    return place is None or dataset.startswith(PLACED) or (place / "manifest.csv").is_file()
 
 
 def lesson_arms(slug: str) -> Mapping[str, Arm]:
@@ -214,6 +175,8 @@ def lesson_arms(slug: str) -> Mapping[str, Arm]:
 def changed(slug: str, method: str, scale: str, steps: int) -> dict[str, object]:
     """The settings that an arm of a lesson has of its own at a scale: its own, those that it hands to its method, and
     the steps that its share of the lesson's compute buys."""
+    from fgssl_edu.runs.arm_tables.scoreboard import full_at_home
+
     slug, theirs = full_at_home(slug, method, scale)
     arm = lesson_arms(slug).get(method)
     if arm is None:
@@ -247,7 +210,7 @@ def check_names(slug: str, settings: config.Settings) -> None:
     }
     for name, table in tables.items():
         value = getattr(settings, name)
-        if value not in table and not (name == "dataset" and value.startswith(PLACED)):
+        if value not in table and not (name == "dataset" and value.startswith(named_data.PLACED)):
             raise ValueError(f"{name}={value!r}{config.suggestion(value, table)} should be one of {', '.join(table)}")
     if settings.norm != "batch" and settings.init != "random":
         raise ValueError(f"norm={settings.norm!r} with init={settings.init!r}: such weights have norm='batch'")
@@ -280,36 +243,3 @@ def check_arm(slug: str, settings: config.Settings) -> None:
                 f"{name}={getattr(settings, name)!r}: method={settings.method!r} stands for {name}={value!r}; "
                 f"leave {name} out, or choose another method"
             )
-
-
-def check_data(resolved: config.Resolved) -> None:
-    """Refuse data that are not there, and settings that they cannot have.
-
-    Raises:
-        ValueError: a folder without photographs, a data set that was not fetched, birds of a size that cannot be drawn,
-        a knob of the rendered birds that was given for photographs.
-    """
-    from fgssl_edu.data.birds_render import MAX_SIZE, MIN_SIZE
-    from fgssl_edu.data.folder import list_folder
-    from fgssl_edu.data.large import LARGE, open_large
-
-    settings, dataset = resolved.settings, resolved.settings.dataset
-    if dataset == "birds":
-        if not MIN_SIZE <= settings.image_size <= MAX_SIZE:
-            side = f"image_size={settings.image_size} is out of range"
-            raise ValueError(f"{side}; rendered birds are {MIN_SIZE} to {MAX_SIZE} px a side")
-        return
-    useless = [name for name in BIRDS_ONLY if resolved.sources[name] == "given"]
-    if useless:
-        raise ValueError(f"{', '.join(useless)}: of rendered birds alone, but dataset={dataset!r}; leave them out")
-    if not on_disk(dataset):
-        raise ValueError(f"dataset={dataset!r} is not on disk; fetch it with `fgssl data get {dataset}`")
-    if dataset.startswith(LARGE):
-        open_large(dataset, settings.image_size)
-    folder = place_of(dataset)
-    if dataset.startswith(FOLDER) and folder is not None:
-        if not folder.is_dir():
-            raise ValueError(f"dataset={dataset!r}: there is no folder {folder}")
-        listing = list_folder(folder, seed=0)
-        if listing.problems or not listing.rows:
-            raise ValueError(f"dataset={dataset!r}: {'; '.join(listing.problems[:3]) or 'no images in it'}")

@@ -20,7 +20,8 @@ from fgssl_edu.runs.arm_tables import ARMS
 from fgssl_edu.runs.arm_tables.scoreboard import FAMILIES, MEMBERS, SLUG
 from fgssl_edu.runs.arms import arm_settings
 from fgssl_edu.runs.board import BIRDS, UNTRAINED, WORDS, Board, Entry, costs
-from fgssl_edu.runs.parameters import FOLDER, changed
+from fgssl_edu.runs.named_data import FOLDER
+from fgssl_edu.runs.parameters import changed
 
 # Records `scoreboard--NAME.json` of all arms on photographs, where they are shipped
 PHOTOGRAPHS = {"birds": "CUB birds, 40 species", "flowers": "Flowers-17, 12 kinds", "signs": "GTSRB signs, 43 kinds"}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fgssl_edu import config
 from fgssl_edu.cli import app
 from fgssl_edu.nets import encoders
-from fgssl_edu.runs import parameters
+from fgssl_edu.runs import named_data, parameters
 from fgssl_edu.runs.absent import absent
 
 FULL = {"scale": "full"}
@@ -59,7 +59,7 @@ def test_weights_alone_are_used_on_birds():
 
 def test_with_data_and_weights_the_papers_own_run_has_no_note(monkeypatch: pytest.MonkeyPatch):
     put_weights("resnet50")
-    monkeypatch.setattr(parameters, "on_disk", lambda dataset: True)
+    monkeypatch.setattr(named_data, "on_disk", lambda dataset: True)
     resolved, notes = parameters.settle("common-rationale", {**FULL, "method": "moco"})
     assert (resolved.settings.init, resolved.settings.dataset, notes) == ("imagenet", "cub200", [])
     assert parameters.settle("no-negatives", FULL)[1][0].startswith("byol_like: not the setting of arXiv 2006.07733")

@@ -16,7 +16,7 @@ import pytest
 
 from fgssl_edu import config, paths
 from fgssl_edu.data import catalog, open_set
-from fgssl_edu.runs import parameters, tables
+from fgssl_edu.runs import named_data, parameters, tables
 
 FOLDER = Path(str(resources.files("fgssl_edu"))) / "sweeps"
 RUNS = {  # rows of the table x what the grid has x data sets, without the seeds; counted by hand
@@ -66,8 +66,8 @@ def settled(name: str) -> dict[str, tuple[str, config.Settings]]:
     """The settings of each run of a sweep by the run's name, every check made but whether the data are on disk."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parameters, "on_disk", lambda _: True)
-        patch.setattr(parameters, "check_data", lambda _: None)
+        patch.setattr(named_data, "on_disk", lambda _: True)
+        patch.setattr(named_data, "check_data", lambda _: None)
         patch.setattr(open_set, "check_open_set", lambda _: None)
         patch.delenv("FGSSL_SCALE", raising=False)
         for title, lesson, given in expanded(read(name)):
