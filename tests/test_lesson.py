@@ -136,8 +136,8 @@ def test_an_unknown_method_or_data_set_is_refused_before_anything_runs():
 def test_full_without_its_data_set_falls_back_to_high_resolution_birds_and_says_so():
     run = start("contrast", scale="full")
     assert (run.settings.dataset, run.settings.image_size, run.settings.encoder) == ("birds", 256, "resnet50")
-    assert run.sources["dataset"] == "cub200 is not on disk"
-    assert "uses rendered birds at 256 px" in run._repr_html_() and "fgssl data get cub200" in run._repr_html_()
+    assert run.sources["dataset"] == "cub200 not on disk"
+    assert "rendered birds at 256 px instead" in run._repr_html_() and "fgssl data get cub200" in run._repr_html_()
 
 
 def test_starting_seeds_every_generator_and_sets_threads(monkeypatch: pytest.MonkeyPatch):

@@ -34,7 +34,8 @@ def notes_on(slug: str, settings: config.Settings, missing: Sequence[Absent]) ->
         missing: what the scale names and is not on disk.
     """
     found = unlike(slug, settings)
-    absent = "".join(f"{each.what} not on disk (get it by {each.fetch}). " for each in missing)
+    instead = {"dataset": f"rendered birds at {settings.image_size} px", "init": STARTS[settings.init]}
+    absent = "".join(f"{e.what} not on disk (get it by {e.fetch}): {instead[e.setting]} instead. " for e in missing)
     if not found:  # an encoder that nobody trains is like no paper's
         return [f"{absent}The numbers are not the paper's"] if missing else []
     source = ARMS[slug][settings.method].paper().source

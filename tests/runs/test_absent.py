@@ -43,8 +43,8 @@ def test_without_data_and_weights_a_run_goes_on_with_birds_from_scratch_and_says
     assert resolved.sources["dataset"] == "cub200 not on disk"
     assert resolved.sources["init"] == "ImageNet weights of resnet50 not on disk"
     assert notes == [
-        "cub200 not on disk (get it by `fgssl data get cub200`). "
-        "ImageNet weights of resnet50 not on disk (get it by `fgssl weights resnet50`). "
+        "cub200 not on disk (get it by `fgssl data get cub200`): rendered birds at 256 px instead. "
+        "ImageNet weights of resnet50 not on disk (get it by `fgssl weights resnet50`): random weights instead. "
         "moco_like: not the setting of arXiv 2407.14676, nor its numbers: "
         "birds for cub200; random weights for ImageNet weights"
     ]

@@ -142,7 +142,7 @@ def test_the_shipped_record_has_a_point_for_every_picture_of_its_sets():
 def written(slug: str, monkeypatch: pytest.MonkeyPatch, folder: Path, **how: object) -> dict:
     """The record that `reference` writes, its runs and its map left out."""
     row = {"title": "", "seed": 0, "metrics": {}, "protocol": {}, "cpu_seconds": 0.0}
-    monkeypatch.setattr(experiment, "cached_run", lambda arm, settings, seed: {**row, "seed": seed})
+    monkeypatch.setattr(experiment, "cached_run", lambda arm, settings, seed, given: {**row, "seed": seed})
     monkeypatch.setattr(experiment, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     monkeypatch.setattr(coresets, "umap_points", lambda settings: {"x": [[0.5, -0.5]], "open": []})
     target = experiment.reference(slug, seeds=1, target=folder / "r.json", report=lambda line: None, **how)
