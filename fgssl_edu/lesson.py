@@ -13,7 +13,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -81,6 +80,7 @@ class Run:
         self.slug, self.folder, self.notes, self.supervised = slug, folder, tuple(notes), supervised
         self.settings, self.sources = resolved.settings, resolved.sources
         self._started = time.monotonic()
+        self._splits: Splits | None = None
 
     @property
     def device(self) -> str:
@@ -96,11 +96,8 @@ class Run:
 
     def load(self) -> Splits:
         """The images of this run, read or rendered once."""
+        self._splits = self._splits or arms.load(self.settings)
         return self._splits
-
-    @cached_property
-    def _splits(self) -> Splits:
-        return arms.load(self.settings)
 
     def once(self, name: str, compute: Callable[[], Value]) -> Value:
         """The result of `compute()`, or the kept one where settings, code and threads are the same.

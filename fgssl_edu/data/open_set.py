@@ -8,8 +8,6 @@ a picture shows is kept beside the pictures, never in them: the set of images is
 from __future__ import annotations
 
 import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,12 +16,12 @@ from torch import Tensor
 
 from fgssl_edu.data import birds
 from fgssl_edu.data.birds_factors import Factors, Knobs
-from fgssl_edu.data.birds_render import BLOCK_PIXELS, MAX_SIZE, MIN_SIZE, render
+from fgssl_edu.data.birds_render import MAX_SIZE, MIN_SIZE
 from fgssl_edu.data.birds_world import MIN_DIFFERENCES, World
 from fgssl_edu.data.folder import load_folder
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet
 from fgssl_edu.data.manifest import MANIFEST, read_manifest
-from fgssl_edu.data.open_set_things import PAINTERS, render_things
+from fgssl_edu.data.open_set_things import PAINTERS, render_groups
 from fgssl_edu.draws import uniform
 from fgssl_edu.paths import data_dir
 
@@ -34,7 +32,6 @@ OTHERS = {"species": 48, "genera": 12, "seed": 1009}  # unknown species; the las
 SHARE_KNOWN, SHARE_UNKNOWN = 0.12, 0.12
 OPEN_IMAGES, SPECIES = 6000, 24
 RUN = 100  # pictures among which every group has its share
-MAX_THREADS = 8
 FOLDER_RELEVANT = ("bird",)
 
 
@@ -199,7 +196,7 @@ def _draw(
     group = groups_of(count, key, share_known, share_unknown)
     factors = _factors(known, group, key, knobs)
     images = ImageSet(
-        images=_render(factors, group, size),
+        images=render_groups(factors, group, GROUPS, size),
         labels=torch.full((count,), UNLABELLED),
         classes=(),
         name="birds_open",
@@ -231,28 +228,6 @@ def _factors(known: World, group: Tensor, key: int, knobs: Knobs) -> Factors:
         group == GROUPS.index(UNKNOWN), len(known) + (draw * len(other)).long(), (draw * len(known)).long()
     )
     return birds.sample(both, label, index, key, knobs)
-
-
-def _render(factors: Factors, group: Tensor, size: int) -> Tensor:
-    """Draw every group in blocks on a few Python threads, one torch thread each, (N, 3, S, S) uint8."""
-    images = torch.empty(len(group), 3, size, size, dtype=torch.uint8)
-    block = max(1, BLOCK_PIXELS["cpu"] // size**2)
-    members = [torch.nonzero(group == which)[:, 0] for which in range(len(GROUPS))]
-    jobs = [(which, index) for which, member in enumerate(members) for index in member.split(block) if len(index)]
-
-    def draw(job: tuple[int, Tensor]) -> None:
-        which, index = job
-        chunk, name = factors.subset(index), GROUPS[which]
-        images[index] = render_things(chunk, name, size) if name in PAINTERS else render(chunk, size).images
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-            list(pool.map(draw, jobs))
-    finally:
-        torch.set_num_threads(threads)
-    return images
 
 
 def _photographs(

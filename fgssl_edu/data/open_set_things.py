@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from torch import Tensor
 from fgssl_edu.data.birds_background import lattice, paint_background, resize
 from fgssl_edu.data.birds_canvas import RGB, Canvas, Frame, blade, circle, each, ellipse, segment, wave
 from fgssl_edu.data.birds_factors import Factors
-from fgssl_edu.data.birds_render import develop, mirror
+from fgssl_edu.data.birds_render import BLOCK_PIXELS, develop, mirror, render
 from fgssl_edu.data.open_set_families import (
     BARK,
     DARK,
@@ -28,6 +30,7 @@ from fgssl_edu.data.open_set_families import (
 )
 
 GLASS, LAMP, TYRE, HUB = (0.72, 0.85, 0.93), (0.98, 0.9, 0.5), (0.13, 0.13, 0.14), (0.75, 0.76, 0.78)
+MAX_THREADS = 8
 STROKE, RIM = 0.095, 0.055  # half width of a letter's stroke; of the edge around it
 LETTERS = {  # strokes (x, y, x, y) on a grid from (-1, -1), top left, to (1, 1)
     "A": ((-0.9, 1, 0, -1), (0, -1, 0.9, 1), (-0.5, 0.3, 0.5, 0.3)),
@@ -233,3 +236,35 @@ def render_things(factors: Factors, family: str, size: int = 64) -> Tensor:
     picture = paint_background(factors, frame)
     picture.mul_((1 - canvas.layer[:, RGB.stop])[:, None]).add_(canvas.layer[:, RGB])
     return mirror(develop(picture, factors), factors.mirrored)
+
+
+def render_groups(factors: Factors, group: Tensor, groups: Sequence[str], size: int) -> Tensor:
+    """Draw things and birds in blocks on a few Python threads, one torch thread each.
+
+    Args:
+        factors: of N pictures.
+        group: (N,) int64, index into `groups`.
+        groups: names; those in `PAINTERS` are things, the others birds.
+        size: side in px.
+
+    Returns:
+        (N, 3, size, size) uint8.
+    """
+    images = torch.empty(len(group), 3, size, size, dtype=torch.uint8)
+    block = max(1, BLOCK_PIXELS["cpu"] // size**2)
+    members = [torch.nonzero(group == which)[:, 0] for which in range(len(groups))]
+    jobs = [(which, index) for which, member in enumerate(members) for index in member.split(block) if len(index)]
+
+    def draw(job: tuple[int, Tensor]) -> None:
+        which, index = job
+        chunk, name = factors.subset(index), groups[which]
+        images[index] = render_things(chunk, name, size) if name in PAINTERS else render(chunk, size).images
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+            list(pool.map(draw, jobs))
+    finally:
+        torch.set_num_threads(threads)
+    return images
