@@ -1,7 +1,7 @@
 """The table of sources, `data_scripts/sources.csv`: every data set, its archives, its terms; the only place of these.
 
-A row is an archive. What is said of the whole set stands in its first row and is empty in the others. Sets that are
-not offered have one row, whose remark is the reason.
+A row is an archive. What is said of the whole set stands in its first row and is empty in the others. A set that is
+made from another has one row without an archive; sets that are not offered have one row, whose remark is the reason.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fgssl_edu import config, paths
 
 KINDS = ("fine-grained", "open", "not offered")
 DOWNLOAD = "download"  # anything else under `how` (login, form, by hand) is for the user to do
+MADE = "made here"  # from another set: there is no archive
 ABOUT = "~"  # before a size that is known roughly; it is shown, and not checked
 
 
@@ -35,7 +36,7 @@ class Archive:
 
     def __str__(self) -> str:
         size = f"{self.size:,} bytes" if self.size is not None else f"size {size_text([self])}"
-        return f"{self.file} ({size}, {self.checksum or 'no checksum is published'}), from {self.url}"
+        return f"{self.file} ({size}, {self.checksum or 'no checksum is published'})\n  from {self.url} [{self.how}]"
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class Source:
 
     @property
     def how(self) -> str:
-        """How the set is obtained: download, or the hardest that one of its archives asks for."""
-        return next((archive.how for archive in self.archives if archive.how != DOWNLOAD), DOWNLOAD)
+        """How the set is obtained: download, or the hardest that one of its archives asks for; or made from another."""
+        hard = (archive.how for archive in self.archives if archive.how != DOWNLOAD)
+        return next(hard, DOWNLOAD if self.archives else MADE)
 
     @property
     def download(self) -> str:
@@ -72,6 +74,8 @@ class Source:
 
 def size_text(archives: list[Archive] | tuple[Archive, ...]) -> str:
     """The sum of sizes: "1.2 GB"; "~5.8 GB" if some are rough; "0.3 GB+" if some are not known; or "unknown"."""
+    if not archives:
+        return "nothing"
     known = [int(archive.bytes.removeprefix(ABOUT)) for archive in archives if archive.bytes]
     if not known:
         return "unknown"

@@ -61,14 +61,18 @@ def about(name: str) -> str:
     sizes = ", ".join(f"{count:,} {split}" for split, count in source.sizes.items())
     pairs = [
         ("title", source.title),
-        ("images", f"{sizes}; {source.classes} classes"),
+        ("images", f"{sizes}; {source.classes or 'no'} classes"),
         ("on disk", str(paths.data_dir() / name) if here(name) else f"no: fgssl data get {name}"),
-        *(("archive", f"{archive} [{archive.how}]") for archive in source.archives),
+        *(("archive", str(archive)) for archive in source.archives),
         ("terms", source.terms),
         ("cite", source.citation),
         ("remark", source.remark),
     ]
-    return "\n".join(columns([pair for pair in pairs if pair[1]]))
+    rows = []
+    for name, text in pairs:
+        lines = [piece for line in text.splitlines() for piece in textwrap.wrap(line, WIDTH, break_on_hyphens=False)]
+        rows += [(name if i == 0 else "", line) for i, line in enumerate(lines)]
+    return "\n".join(columns(rows))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,10 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from fine_grained_archives import Small
+from small_archives import data_script
 
 from fgssl_edu.data import sources
+
+Ready = Callable[..., tuple[Callable[[], Path], dict]]
 
 
 @dataclass
@@ -123,5 +128,22 @@ def publish(
             writer.writerows(rows)
         monkeypatch.setattr(sources, "table_path", lambda: table)
         return served
+
+    return start
+
+
+@pytest.fixture
+def ready(publish: Callable[..., dict[str, Served]], tmp_path: Path) -> Ready:
+    """`ready(name, small)`: its archives are published, those for the user to fetch lie in a folder of his."""
+
+    def start(name: str, small: Small, **changes: object) -> tuple[Callable[[], Path], dict]:
+        name = name.split()[0]
+        served = publish(name, dict(small.files), **{**small.sizes(), **changes})
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for file in small.files.keys() - served.keys():
+            (mine / file).write_bytes(small.files[file])
+        script = data_script(name)
+        return lambda: script.main(given=mine), served
 
     return start

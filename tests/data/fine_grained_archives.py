@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from small_archives import cells, lines, mat, picture, structs, tar_file, voc, zip_file
 
+SPLITS = ("train", "test", "unlabelled")
 BOX = ("box_x", "box_y", "box_width", "box_height")
 
 
@@ -18,16 +19,12 @@ class Small:
     files: Mapping[str, bytes]  # the archives by name
     rows: list[dict[str, str]]  # of the manifest, but for sha256, width and height
     boxes: bool = False
-    facts: dict[str, int] = field(default_factory=dict)  # what differs from the table of sources
 
-    def sizes(self) -> dict[str, int]:
-        """What the table of sources would say of it."""
+    def sizes(self) -> dict[str, int | str]:
+        """What the table of sources would say of it; nothing of a split that it has not."""
         split = [row["split"] for row in self.rows]
-        return {
-            "classes": len({row["label"] for row in self.rows}),
-            "train": split.count("train"),
-            "test": split.count("test"),
-        }
+        classes = len({row["label"] for row in self.rows} - {""})
+        return {"classes": classes or "", **{name: split.count(name) or "" for name in SPLITS}}
 
 
 def row(path: str, label: str, split: str, box: tuple[int, ...] = (), **more: str) -> dict[str, str]:

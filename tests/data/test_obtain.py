@@ -39,7 +39,7 @@ def test_what_is_absent_is_told_with_all_that_is_needed_to_get_it(tmp_path, mine
         with pytest.raises(ValueError) as error:
             obtain(toys, tmp_path / "toys.archives", given)
         message = str(error.value)
-        assert f"b.zip (2 bytes, sha256:{hashlib.sha256(b'BB').hexdigest()}), from {PAGE} [form]" in message
+        assert f"b.zip (2 bytes, sha256:{hashlib.sha256(b'BB').hexdigest()})\n    from {PAGE} [form]" in message
         assert "fgssl data get toys --from FOLDER" in message and "for play alone" in message
         assert ("a.zip (1 bytes" in message) == (given is None)
     assert "holds a.zip, notes.txt" in message and inside(tmp_path) == ["mine/a.zip", "mine/notes.txt"]

@@ -25,7 +25,8 @@ def test_every_offered_set_has_a_script_and_a_name_in_the_catalog_and_the_others
 def test_every_set_is_described(name: str):
     source = OFFERED[name]
     assert source.kind in sources.KINDS and source.title and source.citation and source.licence and source.terms
-    assert source.sizes and source.archives and source.download and len(source.licence) <= 40
+    assert source.sizes and source.download and len(source.licence) <= 40
+    assert source.archives or source.how == sources.MADE
 
 
 @pytest.mark.parametrize("name", OFFERED)
@@ -76,6 +77,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         (["100", ""], "0.0 MB+"),
         (["~300000000", ""], "~0.3 GB+"),
         (["", ""], "unknown"),
+        ([], "nothing"),
     ],
 )
 def test_sizes_for_people(sizes: list[str], text: str):

@@ -2,6 +2,19 @@
 
 from fgssl_edu.data.fetch.archives import staging, unpack
 from fgssl_edu.data.fetch.lists import corners, lines, located, mat, voc_box
+from fgssl_edu.data.fetch.raw import records, write_pictures
 from fgssl_edu.data.fetch.script import build, command
 
-__all__ = ["build", "command", "corners", "lines", "located", "mat", "staging", "unpack", "voc_box"]
+__all__ = [
+    "build",
+    "command",
+    "corners",
+    "lines",
+    "located",
+    "mat",
+    "records",
+    "staging",
+    "unpack",
+    "voc_box",
+    "write_pictures",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -65,12 +66,13 @@ def _missing(archives: tuple[Archive, ...], given: Path | None) -> list[Archive]
 
 def _instructions(source: Source, given: Path | None) -> Iterator[str]:
     """What to fetch by hand, from where, and what to do then, line by line."""
-    yield f"{source.name}: {source.title} cannot be downloaded by a program alone. Terms: {source.terms}."
+    yield f"{source.name}: {source.title} cannot be downloaded by a program alone."
+    yield f"Terms: {source.terms}."
     for number, (way, archives) in enumerate(source.ways.items()):
         missing = _missing(archives, given)
         what = f" ({way})" if way else ""
         yield f"{'Either' if number == 0 and len(source.ways) > 1 else 'Or' if number else 'Please'} fetch{what}:"
-        yield from (f"  {archive} [{archive.how}]" for archive in missing)
+        yield from (textwrap.indent(str(archive), "  ") for archive in missing)
     yield "into one folder, keep the names, and run"
     yield f"  fgssl data get {source.name} --from FOLDER"
     if given:

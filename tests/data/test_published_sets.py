@@ -1,39 +1,21 @@
-"""Every fine-grained set but CUB: archives of the published make, served from here, become a manifest and load."""
+"""Every set with archives but CUB: archives of the published make, served from here, become a manifest and load."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
+import fine_grained_archives
 import numpy as np
+import open_set_archives
 import pytest
-from fine_grained_archives import SETS, Small
 from PIL import Image
-from small_archives import data_script, rows_of
+from small_archives import rows_of
 
 from fgssl_edu.data import catalog, manifest, sources
 from fgssl_edu.data.fetch.obtain import FIRST_SEEN
 from fgssl_edu.paths import data_dir
 
-Ready = Callable[..., tuple[Callable[[], Path], dict]]
-
-
-@pytest.fixture
-def ready(publish, tmp_path) -> Ready:
-    """`ready(name, small)`: its archives are published, those for the user to fetch lie in a folder of his."""
-
-    def start(name: str, small: Small, **changes: object) -> tuple[Callable[[], Path], dict]:
-        name = name.split()[0]
-        served = publish(name, dict(small.files), **{**small.sizes(), **changes})
-        mine = tmp_path / "mine"
-        mine.mkdir()
-        for file in small.files.keys() - served.keys():
-            (mine / file).write_bytes(small.files[file])
-        script = data_script(name)
-        return lambda: script.main(given=mine), served
-
-    return start
+SETS = {**fine_grained_archives.SETS, **open_set_archives.SETS}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -62,10 +44,9 @@ def test_it_loads_by_name_with_its_labels_and_boxes(ready, name):
     splits = catalog.load(name.split()[0], image_size=16)
     assert not splits.notes and "; " not in splits.train.provenance and splits.train.licence
     for split, images in (("train", splits.train), ("test", splits.test)):
-        expected = [(row["path"], row["label"]) for row in small.rows if row["split"] == split]
-        found = [
-            (path, images.classes[label]) for path, label in zip(images.paths, images.labels.tolist(), strict=True)
-        ]
+        expected = [(row["path"], row["label"]) for row in small.rows if (row["split"] == "test") == (split == "test")]
+        names = (*images.classes, "")  # -1 is unlabelled
+        found = [(path, names[label]) for path, label in zip(images.paths, images.labels.tolist(), strict=True)]
         assert found == expected
         assert (images.foreground is not None) == small.boxes
         if images.foreground is not None:
@@ -95,8 +76,10 @@ def test_an_archive_that_is_cut_short_leaves_no_folder(ready, tmp_path, name, wh
 @pytest.mark.parametrize("name", SETS)
 def test_other_numbers_than_the_published_are_refused(ready, name):
     small = SETS[name]()
-    get, _ = ready(name, small, train=small.sizes()["train"] + 1)
-    with pytest.raises(ValueError, match=f"{name.split()[0]}: .* train, .* test, .* classes are published"):
+    sizes = small.sizes()
+    split = "train" if sizes["train"] else "unlabelled"
+    get, _ = ready(name, small, **{split: int(sizes[split]) + 1})
+    with pytest.raises(ValueError, match=f"{name.split()[0]}: .* were found, .* classes are published"):
         get()
     assert not (data_dir() / name.split()[0]).exists()
 
