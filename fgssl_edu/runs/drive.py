@@ -13,8 +13,9 @@ from typing import Any
 from fgssl_edu import paths, records
 from fgssl_edu.progress import seconds
 from fgssl_edu.runs import notebook, worker
+from fgssl_edu.runs.cluster import DEATHS
 from fgssl_edu.runs.engine import Engine
-from fgssl_edu.runs.places import DEATHS, Place, opened
+from fgssl_edu.runs.places import Place, opened
 from fgssl_edu.runs.sweep import Run, Sweep
 
 SUMMARY = "sweep.json"

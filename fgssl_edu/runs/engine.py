@@ -1,4 +1,4 @@
-"""What makes the runs of a sweep: a child process each, one after the other; `cluster` has several at a time.
+"""What makes the runs of a sweep: a child process each, one after the other; `places` has several at a time.
 
 A run in a process of its own takes no other one along when it dies. It lives no longer than whoever started it: a pipe
 ties the two together. This file is imported by Dask's workers and needs nothing heavy.
@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgssl_edu.runs.worker import LOG, Job, Outcome
-
-MOST_THREADS = 4  # of a run beside others, as `lesson.set_threads` gives it alone
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,23 +18,10 @@ from typing import Any
 from uuid import uuid4
 
 from fgssl_edu import paths
-from fgssl_edu.runs.engine import MOST_THREADS, Engine, let_go, one_after_the_other, run_one
+from fgssl_edu.runs import cluster
+from fgssl_edu.runs.engine import Engine, let_go, one_after_the_other, run_one
+from fgssl_edu.runs.notebook import MOST_THREADS
 from fgssl_edu.runs.worker import Job, Outcome
-
-EXTRA = 'pip install "fgssl-edu[cluster]" (or `uv sync --extra cluster`)'
-DEATHS = 2  # workers that a run may lose before it counts as failed
-CONNECT_S = 10  # to a running scheduler
-HERE = "127.0.0.1"  # a local cluster listens to this machine alone
-GPU = {"GPU": 1}
-NO_PAGES = {"dashboard": False, "dashboard_address": f"{HERE}:0"}  # of the scheduler's HTTP server; any free port
-CONFIGURATION = {  # of Dask, without its pages on what the workers do
-    "distributed.scheduler.allowed-failures": DEATHS,
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-}
-# What a sweep file's [cluster] may say: of Slurm jobs, each with one worker.
-OPTIONS = {"queue": str, "account": str, "walltime": str, "memory": str, "cores": int, "gpus": int}
-OPTIONS |= {"directives": list, "prologue": list}
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class Place:
             own["FGSSL_HOME"] = str(home)  # a worker may start in another folder
         if self.serial or self.scheduler or "FGSSL_THREADS" in own:
             return own
-        cores = (os.cpu_count() or 1) // self.jobs if self.slurm is None else int(self.slurm.get("cores", 1))
+        cores = cluster.cores() // self.jobs if self.slurm is None else int(self.slurm.get("cores", 1))
         return {**own, "FGSSL_THREADS": "1" if scale == "ci" else str(max(1, min(MOST_THREADS, cores)))}
 
 
@@ -84,27 +70,17 @@ def opened(place: Place, runs: int) -> Iterator[Engine]:
         with one_after_the_other() as engine:
             yield engine
         return
-    try:
-        import dask
-        from distributed import Client, Event
-    except ImportError:
-        raise ValueError(f"--jobs, --scheduler and --slurm need Dask: {EXTRA}; without it, leave them out") from None
-    jobs = min(place.jobs, runs)
-    gpus = visible_gpus() if place.slurm is None and not place.scheduler else ()
-    with dask.config.set(CONFIGURATION), contextlib.ExitStack() as stack:
-        if place.scheduler:
-            client = stack.enter_context(connected(place.scheduler))
-        else:
-            cluster = stack.enter_context(local_cluster(jobs, gpus) if place.slurm is None else slurm_cluster(place))
-            if place.slurm is not None:
-                cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # a job that ended is asked for again
-            client = stack.enter_context(Client(cluster, name="fgssl sweep"))
-            client.register_plugin(deaf())
+    asked = min(place.jobs, runs), place.scheduler or None
+    with (
+        cluster.open_cluster(*asked, slurm=place.slurm, logs=place.folder / "slurm") as client,
+        contextlib.ExitStack() as stack,
+    ):
+        from distributed import Event
+
         bell = Event(f"fgssl-sweep-{uuid4().hex}", client=client)
         stack.callback(bell.set)  # also where all went well: every task waits for it
-        alone = gpus or (place.slurm or {}).get("gpus") or offers_gpus(client)
-        executor = client.get_executor(pure=False, resources=GPU if alone else {})
-        yield Engine(executor, Task(bell.name, gpus), bell.set)
+        share = cluster.GPU if (place.slurm or {}).get("gpus") else cluster.share_of_gpu(client)
+        yield Engine(client.get_executor(pure=False, resources=share), Task(bell.name), bell.set)
 
 
 @dataclass(frozen=True)
@@ -115,12 +91,11 @@ class Task:
     """
 
     bell: str
-    gpus: tuple[str, ...]
 
     def __call__(self, job: Job, environment: Mapping[str, str]) -> Outcome:
-        from distributed import Event, get_worker
+        from distributed import Event
 
-        worker, event = get_worker(), Event(self.bell)
+        event = Event(self.bell)
         if event.is_set():
             return Outcome(state="stopped", error="", seconds=0.0)
 
@@ -132,98 +107,4 @@ class Task:
 
             threading.Thread(target=listen, daemon=True).start()
 
-        own = {"CUDA_VISIBLE_DEVICES": self.gpus[int(worker.name)]} if self.gpus else {}
-        return run_one(job, {**environment, **own}, started)
-
-
-def deaf() -> Any:
-    """What has workers not hear Ctrl-C, which a terminal sends to them, too: the driver ends them in good order."""
-    from distributed import WorkerPlugin
-
-    class Deaf(WorkerPlugin):
-        def setup(self, worker: object) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    return Deaf()
-
-
-def local_cluster(jobs: int, gpus: tuple[str, ...]) -> Any:
-    """Workers on this machine, that nobody else can reach.
-
-    Raises:
-        ValueError: there are GPUs, and fewer than jobs.
-    """
-    from distributed import LocalCluster
-
-    if gpus and jobs > len(gpus):
-        raise ValueError(f"--jobs {jobs}: a run takes a GPU of its own, and there are {len(gpus)}; lower --jobs")
-    return LocalCluster(
-        n_workers=jobs,
-        threads_per_worker=1,
-        processes=True,
-        host=HERE,
-        scheduler_kwargs=NO_PAGES,
-        memory_limit=0,  # a run is a process beside the worker, whose memory Dask does not see
-        resources=GPU if gpus else {},
-    )
-
-
-def slurm_cluster(place: Place) -> Any:
-    """Slurm jobs with one worker each, none of them asked for yet.
-
-    Raises:
-        ValueError: [cluster] names no memory or cores.
-    """
-    ctrl_c = signal.getsignal(signal.SIGINT)
-    from dask_jobqueue import SLURMCluster
-
-    signal.signal(signal.SIGINT, ctrl_c)  # the import has made Ctrl-C end the process at once
-    options = dict(place.slurm or {})
-    missing = [name for name in ("cores", "memory") if name not in options]
-    if missing:
-        raise ValueError(f"--slurm needs {' and '.join(missing)} in the sweep's [cluster]: what one run takes")
-    gpus, logs = options.get("gpus", 0), place.folder / "slurm"
-    logs.mkdir(parents=True, exist_ok=True)
-    kinds: dict[str, Any] = {name: options.get(name) for name in ("queue", "account", "walltime", "cores", "memory")}
-    return SLURMCluster(
-        **kinds,
-        processes=1,
-        job_name="fgssl-sweep",
-        log_directory=str(logs),
-        job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *options.get("directives", [])],
-        job_script_prologue=options.get("prologue", []),
-        # Later options win over those that the library sets: one run a worker, whatever cores it has for it
-        worker_extra_args=["--nthreads", "1", "--memory-limit", "0", *(["--resources", "GPU=1"] if gpus else [])],
-        scheduler_options=NO_PAGES,
-    )
-
-
-def connected(address: str) -> Any:
-    """A client of a running scheduler that has workers; ValueError where there is none."""
-    from distributed import Client
-
-    start = f"start one with `dask scheduler`, and workers with `dask worker {address} --nthreads 1`"
-    try:
-        client = Client(address, name="fgssl sweep", timeout=CONNECT_S)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ValueError(f"no Dask scheduler answers at {address!r} ({error}); {start}") from None
-    if not client.nthreads():
-        client.close()
-        raise ValueError(f"the Dask scheduler at {address} has no workers; {start} (and `--resources GPU=1` for a GPU)")
-    return client
-
-
-def offers_gpus(client: Any) -> bool:
-    """Whether a connected worker has the resource."""
-    workers = client.scheduler_info()["workers"].values()
-    return any(worker.get("resources", {}).get("GPU") for worker in workers)
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """The names by which CUDA_VISIBLE_DEVICES can give this machine's GPUs to runs."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return tuple(filter(None, named.split(",")))
-    import torch
-
-    return tuple(str(i) for i in range(torch.cuda.device_count()))
+        return run_one(job, environment, started)

@@ -17,7 +17,7 @@ from typing import Any
 
 from fgssl_edu import config, paths
 from fgssl_edu.runs import notebook, parameters
-from fgssl_edu.runs.places import OPTIONS
+from fgssl_edu.runs.cluster import SLURM
 
 KEYS = {"title": str, "source": str, "lesson": str, "seeds": (int, list), "parameters": dict, "grid": dict}
 KEYS |= {"runs": list, "cluster": dict}
@@ -120,7 +120,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is no TOML: {error}") from None
     found = unlike(table, KEYS, "")
     if isinstance(table.get("cluster"), dict):
-        found += unlike(table["cluster"], OPTIONS, "[cluster] ")
+        found += unlike(table["cluster"], SLURM, "[cluster] ")
     if isinstance(table.get("grid"), dict):
         found += grid_mistakes(table["grid"])
     if isinstance(table.get("runs"), list):

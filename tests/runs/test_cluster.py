@@ -1,19 +1,23 @@
-"""Workers on this machine: reachable from here alone, started again when killed, one GPU each where there are GPUs."""
+"""Workers: of this machine reachable from here alone, started again when killed, a GPU each; schedulers; Slurm jobs."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import torch
 
 from fgssl_edu.runs import cluster
 
-pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,21 @@ def test_workers_listen_on_this_machine_alone(client):
 
 
 @pytest.mark.slow
+def test_there_are_no_pages_on_what_the_workers_do(client):
+    for page in ("status", "info/main/workers.html", "metrics"):
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://{cluster.HOST}:{client.cluster.scheduler.http_server.port}/{page}", timeout=10)
+
+
+@pytest.mark.slow
+def test_workers_leave_ctrl_c_to_who_started_them(client):
+    pids = [pid for pid, _, _ in client.run(where).values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGINT)
+    assert [pid for pid, _, _ in client.run(where).values()] == pids
+
+
+@pytest.mark.slow
 def test_a_task_whose_worker_is_killed_is_done_again(client, tmp_path: Path):
     share = cluster.share_of_gpu(client)
     tasks = [client.submit(die_once, tmp_path / name, resources=share, pure=False) for name in "abc"]
@@ -77,14 +96,24 @@ def test_no_workers_are_refused(jobs: int, message: str, monkeypatch: pytest.Mon
 
 def test_more_workers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster, "gpus", lambda: ["0", "1"])
-    with pytest.raises(ValueError, match="jobs=3: 2 GPUs, and a worker has one to itself"), cluster.open_cluster(3):
+    with (
+        pytest.raises(ValueError, match="jobs=3: 2 GPUs, and a worker has one to itself; lower --jobs"),
+        cluster.open_cluster(3),
+    ):
         pass
 
 
-def test_an_address_where_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
-    address = "tcp://127.0.0.1:9"
-    with pytest.raises(ValueError, match=f"{address}.*: nothing answers"), cluster.open_cluster(scheduler=address):
+def test_a_scheduler_that_does_not_answer_and_one_without_workers_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster, "CONNECT_S", 1)
+    nowhere = "tcp://127.0.0.1:1"
+    message = f"no Dask scheduler answers at '{nowhere}'.*start one with"
+    with pytest.raises(ValueError, match=message), cluster.open_cluster(scheduler=nowhere):
+        pass
+    with (
+        distributed.LocalCluster(n_workers=0, host=cluster.HOST, scheduler_kwargs=cluster.NO_PAGES) as empty,
+        pytest.raises(ValueError, match=r"has no workers; start one with .*--nthreads 1"),
+        cluster.open_cluster(scheduler=empty.scheduler_address),
+    ):
         pass
 
 
@@ -98,5 +127,30 @@ def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert cluster.gpus() == ["0", "1"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert cluster.gpus() == ["4", "6"]
+    for named, found in (("4,6", ["4", "6"]), ("3,GPU-5a", ["3", "GPU-5a"]), ("", []), ("4,6,9", ["4", "6"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        assert cluster.gpus() == found
+
+
+def test_slurms_job_script_asks_for_one_worker_with_what_the_file_says(tmp_path: Path):
+    options = {"queue": "gpu", "walltime": "08:00:00", "memory": "16GB", "cores": 8, "gpus": 1, "account": "birds"}
+    options |= {"directives": ["--exclude=node7"], "prologue": ["module load cuda"]}
+    pytest.importorskip("dask_jobqueue")
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    with dask.config.set(cluster.CONFIGURATION), cluster.slurm_jobs(options, tmp_path / "slurm") as slurm:
+        lines = slurm.job_script().splitlines()
+    assert signal.getsignal(signal.SIGINT) is ctrl_c  # which dask_jobqueue takes over when it is imported
+    wanted = ["-p gpu", "-A birds", "-t 08:00:00", "--mem=15G", "--cpus-per-task=8", "--gres=gpu:1", "--exclude=node7"]
+    assert {f"#SBATCH {each}" for each in wanted} <= set(lines)
+    assert "module load cuda" in lines and f"#SBATCH -o {tmp_path}/slurm/fgssl-sweep-%J.out" in lines
+    assert lines[-1].startswith(f"{sys.executable} -m distributed.cli.dask_worker tcp://")
+    words = lines[-1].split()
+    assert "--nworkers" not in words and "--no-nanny" not in words
+    assert words[len(words) - 1 - words[::-1].index("--nthreads") + 1] == "1"  # the last one counts
+    assert words[words.index("--resources") + 1] == "GPU=1"
+
+
+def test_slurm_needs_to_know_what_a_run_takes(tmp_path: Path):
+    pytest.importorskip("dask_jobqueue")
+    with pytest.raises(ValueError, match=r"--slurm needs cores and memory in the sweep's \[cluster\]"):
+        cluster.slurm_jobs({"queue": "gpu"}, tmp_path)
