@@ -132,10 +132,10 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: train, birds, panels, coreset, methods or stream.")],
+    name: Annotated[str, typer.Argument(help="train, birds, panels, coreset, methods, stream or embed.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure speed: train, birds, panels, coreset, methods, stream."""
+    """Measure how fast something is here."""
     from fgssl_edu import bench as benches
 
     benches.main(name, as_json)

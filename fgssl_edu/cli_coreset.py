@@ -19,7 +19,7 @@ def coreset(
 ) -> None:
     """Choose from an open set in shards what is like your pictures."""
     from fgssl_edu.config import pairs
-    from fgssl_edu.runs import open_shards, parameters
+    from fgssl_edu.runs import coreset_list, parameters
 
     given = {name: parameters.parse(name, text) for name, text in pairs(p).items()}
-    print(open_shards.write_list(target, shards, out, given, jobs, scheduler, "skip" if skip_bad else "raise"))
+    print(coreset_list.write_list(target, shards, out, given, jobs, scheduler, "skip" if skip_bad else "raise"))

@@ -132,7 +132,7 @@ class Settings:
     decoder_steps: int = 1000  # updates of the decoder before the first step, where none is shipped
     threshold: float = 0.02  # standard deviation over unit features below which a dimension counts as low-variance
     target_images: int = 480  # X of a coreset: pictures of the kind that is wanted
-    open_set: str = "birds_open"  # rendered, folder:PATH with groups, a fetched set, or for arms shards:PATH
+    open_set: str = "birds_open"  # rendered, folder:PATH with groups, a fetched set, shards:PATH or coreset:LIST
     open_images: int = 6000  # rendered pictures of anything, that a coreset is chosen from
     budget: float = 0.12  # share of the open set that is chosen
     centroids: int = 100  # k, means of X that choose; 1 sees only the average picture

@@ -196,10 +196,10 @@ def test_bench_and_reference_are_handed_on(fgssl, monkeypatch: pytest.MonkeyPatc
 
 
 def test_coreset_hands_its_options_on(fgssl, monkeypatch: pytest.MonkeyPatch):
-    from fgssl_edu.runs import open_shards
+    from fgssl_edu.runs import coreset_list
 
     heard: list[tuple] = []
-    monkeypatch.setattr(open_shards, "write_list", lambda *words: heard.append(words) or words[2])
+    monkeypatch.setattr(coreset_list, "write_list", lambda *words: heard.append(words) or words[2])
     status, out, _ = fgssl("coreset", "birds", "heap", "own.csv", "-p", "budget=.01", "--jobs", "2", "--skip-bad")
     assert status == 0 and out == "own.csv\n"
     fgssl("coreset", "birds", "heap", "own.csv", "--scheduler", "tcp://127.0.0.1:8786")

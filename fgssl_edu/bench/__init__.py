@@ -16,7 +16,7 @@ def main(name: str, as_json: bool = False) -> None:
     """Run one bench and print it; at scale ci in seconds, to see that it runs, with numbers that say nothing.
 
     Args:
-        name: train, birds, panels, coreset, methods or stream.
+        name: train, birds, panels, coreset, methods, stream or embed.
         as_json: print one JSON object and nothing after it: `ratios`, those of the course's own setting; `tables`, of
             every setting with its ratios, rates, rounds and bars; `scale` and `environment`.
     """
@@ -88,6 +88,12 @@ def _stream(scale: str) -> dict[str, object]:
     return stream.run(scale)
 
 
+def _embed(scale: str) -> dict[str, object]:
+    from fgssl_edu.bench import embed
+
+    return embed.run(scale)
+
+
 UNITS = ("images_per_second", "images_per_cpu_second", "milliseconds", "megabytes")
 BENCHES = {"train": _train, "birds": _birds, "panels": _panels, "coreset": _coreset, "methods": _methods}
-BENCHES |= {"stream": _stream}
+BENCHES |= {"stream": _stream, "embed": _embed}

@@ -33,6 +33,7 @@ SHARE_KNOWN, SHARE_UNKNOWN = 0.12, 0.12
 OPEN_IMAGES, SPECIES = 6000, 24
 RUN = 100  # pictures among which every group has its share
 FOLDER_RELEVANT = ("bird",)
+SHARDED = ("shards", "coreset")  # kinds of open sets that are never laid out in memory whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,32 +121,32 @@ def load_open_set(
         birds_knobs: `species` of the target, shares and knobs of the birds, as `catalog.load` and `open_set` have them.
 
     Raises:
-        ValueError: an unknown name, group or knob, or a folder without groups.
+        ValueError: an unknown name, group or knob, a folder without groups, or a set in shards.
     """
     check_open_set(dataset)
+    kind, _, path = dataset.partition(":")
+    if kind in SHARDED:
+        raise ValueError(f"dataset={dataset!r} lies in shards; `runs.coresets.target_and_pool` reads a sample of it")
     if open_images is not None and (isinstance(open_images, bool) or open_images < 1):
         raise ValueError(f"open_images={open_images}: at least 1, or None for all")
     if dataset == "birds_open":
         return _birds(open_images or OPEN_IMAGES, image_size, seed, relevant, birds_knobs)
     if birds_knobs:
         raise ValueError(f"{', '.join(birds_knobs)}: knobs of drawn sets; dataset={dataset!r} has photographs")
-    path = dataset.partition(":")[2]
     if not path:
         return _ungrouped(data_dir() / dataset, image_size, open_images, seed, on_bad)
     return _photographs(Path(path).expanduser(), image_size, open_images, seed, relevant or FOLDER_RELEVANT, on_bad)
 
 
 def check_open_set(dataset: str) -> None:
-    """Refuse a name that `load_open_set` does not know, with what would do."""
+    """Refuse a name that no open set has, with what would do."""
     kind, _, path = dataset.partition(":")
-    if kind in ("shards", "coreset"):
-        raise ValueError(
-            f"open_set={dataset!r} is not laid out in memory, where a lesson looks at every picture. `fgssl coreset` "
-            "chooses from shards; `fgssl reference simcore --arms x,simcore --out FILE -p open_set=...` trains on it"
-        )
     fetched = not path and (data_dir() / dataset / MANIFEST).is_file()
-    if dataset != "birds_open" and not fetched and (kind != "folder" or not path):
-        known = "birds_open, folder:PATH (PATH names your folder), or a data set that `fgssl data get` has fetched"
+    if dataset != "birds_open" and not fetched and (kind not in ("folder", *SHARDED) or not path):
+        known = (
+            "birds_open, folder:PATH (PATH names your folder), shards:PATH, coreset:LIST, or a data set that "
+            "`fgssl data get` has fetched"
+        )
         raise ValueError(f"open_set={dataset!r}: an open set is {known}; there is none in {data_dir() / dataset}")
 
 

@@ -1,7 +1,8 @@
 """From an open set to training images: an encoder of X chooses what is like X, another is trained anew on both.
 
 SimCore (Kim et al., arXiv 2303.11101): self-supervised training on X, features of X and of the open set, selection,
-training from scratch on X and the selection. `CHOICES` are the selections that the lesson compares.
+training from scratch on X and the selection. `CHOICES` are the selections that the lesson compares. An open set that
+lies in shards is chosen from shard by shard (`open_shards`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +23,18 @@ from fgssl_edu import config, coreset, paths
 from fgssl_edu.coreset import Coreset
 from fgssl_edu.data.image_set import ImageSet, Splits
 from fgssl_edu.data.open_set import OpenSet, load_open_set
+from fgssl_edu.data.shards import Index, read_index, read_pictures
 from fgssl_edu.evaluate.features import extract
 from fgssl_edu.explain.maps import umap_map
 from fgssl_edu.nets.encoders import Encoder
 from fgssl_edu.recipe import Recipe
-from fgssl_edu.runs import arms, cache
+from fgssl_edu.runs import arms, cache, open_shards
+from fgssl_edu.runs.cluster import share_of_gpu
+from fgssl_edu.runs.embed import ShardLists, embedded
 from fgssl_edu.runs.launch import pretrain
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SIMCORE, BLIND = ("raw", "simcore", "stop"), ("random", "all", "only")
 CHOICES = ("none", "only", "all", "random", "raw", "simcore", "stop", "facility", "oracle")
@@ -36,14 +43,21 @@ WITHIN = 0.98  # share of a map's coordinates that lie in [-1, 1]: a few stray p
 
 
 def target_and_pool(settings: config.Settings, most: int | None = None) -> tuple[Splits, OpenSet]:
-    """X as the training images of its splits, and the open set that goes with it; of photographs at most so many."""
-    splits = target_of(settings)
+    """X as the training images of its splits, and the open set that goes with it; of photographs at most so many.
+
+    An open set in shards is never laid out whole: of it a sample, see `open_shards.sample`.
+    """
+    sharded = open_shards.named(settings.open_set)
+    return target_of(settings), open_shards.sample(settings, most) if sharded else pool_of(settings, most)
+
+
+def pool_of(settings: config.Settings, most: int | None = None) -> OpenSet:
+    """An open set that fits in memory; of photographs at most so many."""
     knobs = {"background": settings.background, "pose": settings.pose, "species": settings.species}
     drawn = (
         {"open_images": settings.open_images, **knobs} if settings.open_set == "birds_open" else {"open_images": most}
     )
-    pool = load_open_set(settings.open_set, settings.image_size, **drawn)  # type: ignore[arg-type]
-    return splits, pool
+    return load_open_set(settings.open_set, settings.image_size, **drawn)  # type: ignore[arg-type]
 
 
 def target_of(settings: config.Settings) -> Splits:
@@ -146,11 +160,16 @@ def training_images(
         images (N + n, 3, H, W) uint8, of "only" the open set's alone; splits whose training images are X;
         "coreset/size" (pictures), where relevance is known "coreset/precision" (share of the chosen that are relevant),
         "coreset/recall", "coreset/base_rate", and of the rendered set "coreset/any_bird" (share of the chosen that are
-        birds of any species).
+        birds of any species). Of shards only the size: what is relevant in them nobody has said.
     """
-    splits, pool = target_and_pool(settings)
+    splits = target_of(settings)
     if choice == "none":
         return splits.train.images, splits, {}
+    if open_shards.named(settings.open_set):
+        pictures = chosen_from_shards(choice, settings, splits.train, learner)
+        images = pictures if choice == "only" else torch.cat([splits.train.images, pictures])
+        return images, splits, {"coreset/size": float(len(pictures))}
+    pool = pool_of(settings)
     features = torch.zeros(len(splits.train), 1), torch.zeros(len(pool.images), 1)
     if choice in ("raw", "simcore", "stop", "facility"):
         encoder = arms.untrained(settings) if choice == "raw" else encoder_on_x(settings, splits.train, learner)
@@ -170,6 +189,48 @@ def training_images(
     if choice == "only":
         return pool.images.images, splits, metrics
     return torch.cat([splits.train.images, pool.images.images[chosen.indices]]), splits, metrics
+
+
+def chosen_from_shards(choice: str, settings: config.Settings, target: ImageSet, learner: arms.Arm) -> Tensor:
+    """The pictures chosen from shards, or those on a list that was written before, (n, 3, H, W) uint8."""
+    if settings.open_set.startswith(open_shards.LISTED):
+        index, chosen = open_shards.listed_before(open_shards.place(settings.open_set), choice)
+    else:
+        index = read_index(open_shards.place(settings.open_set))
+        chosen = choose_from_shards(choice, settings, index, target, learner)
+        provenance = provenance_of(choice, settings, open_shards.source_of(index))
+        open_shards.keep(place_of_list(provenance, settings), index, chosen, provenance)
+    return read_pictures(index, chosen.indices, settings.image_size)
+
+
+def choose_from_shards(
+    choice: str,
+    settings: config.Settings,
+    index: Index,
+    target: ImageSet,
+    learner: arms.Arm = arms.ARMS["simcore"]["x"],
+    client: Client | None = None,
+    on_bad: str = "raise",
+    report: Callable[[str], None] = print,
+) -> Coreset:
+    """`select` from an open set in shards, for X as images, by features that an arm's method learns on X.
+
+    `embed.ShardLists` says what the last three are.
+    """
+    if choice in BLIND:
+        return blind(choice, settings, index.total)
+    if choice not in SIMCORE:
+        possible = ", ".join((*SIMCORE, *BLIND))
+        raise ValueError(f"extra={choice!r}: from shards one of {possible} can be chosen, the rest needs all features")
+    raw = choice == "raw"
+    encoder = arms.untrained(settings) if raw else encoder_on_x(settings, target, learner, progress="auto")
+    features = embedded(encoder, target.images, settings.eval_size, arms.device_of(settings))
+    means = coreset.centroids(features, settings.centroids, settings.seed)
+    device = arms.device_of(settings) if client is None else "cuda" if share_of_gpu(client) else "cpu"
+    sides = settings.image_size, settings.eval_size
+    lists = ShardLists(index, encoder, means, *sides, device, on_bad, client, report)
+    sizes = [shard.images for shard in index.shards]
+    return coreset.select_from_shards(sizes, lists, len(means), **rule(choice, settings, index.total))
 
 
 def umap_points(settings: config.Settings) -> dict[str, list[list[float]]]:

@@ -70,8 +70,7 @@ def run_arm(arm: arms.Arm, settings: config.Settings, seed: int, given: Collecti
     if arm.extra in FARMS:
         extra, splits = arms.crops(arm, settings).images, arms.load(settings)
     elif arm.extra:
-        source = open_shards if open_shards.named(settings.open_set) else coresets
-        extra, splits, chosen = source.training_images(arm.extra, settings, arm)
+        extra, splits, chosen = coresets.training_images(arm.extra, settings, arm)
     else:
         splits = arms.load(settings)
         extra = splits.stream if arm.labels == "none" and arm.share == 1 else None

@@ -8,19 +8,22 @@ from fgssl_edu import config, paths
 
 FOLDER = "folder:"  # begins the name of a data set that is a folder of photographs
 PLACED = (FOLDER, "shards:", "mapped:")  # begin the names of data sets that say where they are
+LISTED = "coreset:"  # begins the name of an open set that is a list of what was chosen from shards
 BIRDS_ONLY = ("background", "correlation", "species")  # settings that photographs have no use for
 
 
 def absolute(dataset: object, name: str = "dataset") -> object:
-    """A data set's name with the path of its folder from the root: a kernel may work in another folder than its user.
+    """A data set's name with the path in it from the root: a kernel may work in another folder than its user.
 
     Raises:
-        ValueError: `folder:`, `shards:` or `mapped:` names no folder.
+        ValueError: `folder:`, `shards:` or `mapped:` names no folder, or `coreset:` no file.
     """
-    if not isinstance(dataset, str) or not dataset.startswith(PLACED):
+    if not isinstance(dataset, str) or not dataset.startswith((*PLACED, LISTED)):
         return dataset
     kind, _, named = dataset.partition(":")
     if not named.strip():
+        if dataset.startswith(LISTED):
+            raise ValueError(f"{name}={dataset!r} names no file; write {LISTED}PATH, a list that `fgssl coreset` wrote")
         raise ValueError(f"{name}={dataset!r} names no folder; write {kind}:PATH, the folder with your photographs")
     return f"{kind}:{Path(named).expanduser().resolve()}"
 

@@ -30,6 +30,12 @@ def client() -> Iterator:
         yield opened
 
 
+@pytest.mark.slow
+def test_workers_keep_the_memory_that_the_next_batch_needs(client):
+    """Dask's own setting costs as much CPU again as the network (`fgssl bench embed`)."""
+    assert set(client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
+
+
 def where() -> tuple[int, str, int]:
     return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"], torch.get_num_threads()
 

@@ -56,11 +56,11 @@ def test_the_oracle_is_all_relevant_and_the_whole_set_has_the_base_rate():
 def test_the_open_set_alone_has_no_picture_of_x_and_nothing_is_scored_that_nobody_knows(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    splits, pool = coresets.target_and_pool(settings())
+    pool = coresets.pool_of(settings())
     images, scored, metrics = coresets.training_images("only", settings())
     assert torch.equal(images, pool.images.images) and len(scored.train) == 48 and metrics["coreset/size"] == 100
     unknown = dataclasses.replace(pool, relevant=torch.zeros(100, dtype=torch.bool))
-    monkeypatch.setattr(coresets, "target_and_pool", lambda _: (splits, unknown))
+    monkeypatch.setattr(coresets, "pool_of", lambda _: unknown)
     assert not {"coreset/precision", "coreset/recall"} & set(coresets.training_images("random", settings())[2])
 
 

@@ -11,8 +11,9 @@ import torch
 from shards_setup import COUNT, SHARDS, SIDE, damaged, written
 
 from fgssl_edu import config, coreset, paths
+from fgssl_edu.data.open_set import load_open_set
 from fgssl_edu.data.shards import Index, read_index, read_pictures
-from fgssl_edu.runs import arms, coresets, embed, experiment, open_shards, parameters
+from fgssl_edu.runs import arms, coreset_list, coresets, embed, experiment, open_shards, parameters
 
 pytest.importorskip("webdataset")
 TINY = {"scale": "ci", "steps": 2, "batch": 16, "target_images": 48, "test_images": 48, "image_size": SIDE}
@@ -30,12 +31,12 @@ def settings(index: Index, **given: object) -> config.Settings:
 
 def write(index: Index, out: Path, target: str = "birds", **how: object) -> Path:
     given = {**TINY, **how.pop("given", {})}
-    return open_shards.write_list(target, index.folder, out, given, **{"report": lambda line: None, **how})
+    return coreset_list.write_list(target, index.folder, out, given, **{"report": lambda line: None, **how})
 
 
 @pytest.mark.parametrize("choice", ["simcore", "raw", "stop", "random", "all"])
 def test_x_comes_first_and_the_chosen_pictures_are_the_listed_ones(index: Index, choice: str):
-    images, splits, metrics = open_shards.training_images(choice, settings(index))
+    images, splits, metrics = coresets.training_images(choice, settings(index))
     (file,) = (paths.cache_dir() / "coresets").glob("*.csv")
     chosen, provenance = coreset.load(file, COUNT)
     assert torch.equal(images[:48], splits.train.images)
@@ -46,7 +47,7 @@ def test_x_comes_first_and_the_chosen_pictures_are_the_listed_ones(index: Index,
 
 
 def test_the_choice_is_that_from_the_same_pictures_in_memory(index: Index, monkeypatch: pytest.MonkeyPatch):
-    found = open_shards.training_images("simcore", settings(index))[0][48:]
+    found = coresets.training_images("simcore", settings(index))[0][48:]
     images = read_pictures(index, torch.arange(COUNT), SIDE)
     given = settings(index)
     target = coresets.target_of(given).train
@@ -69,11 +70,11 @@ def test_the_command_writes_a_list_that_an_arm_trains_on(index: Index, tmp_path:
         name, _, place = row["picture"].partition("/")
         assert index.starts[name] + int(place) == int(row["index"])
     listed = settings(index, open_set=f"coreset:{out}")
-    images, _, metrics = open_shards.training_images("simcore", listed)
-    assert torch.equal(images, open_shards.training_images("simcore", settings(index))[0])
+    images, _, metrics = coresets.training_images("simcore", listed)
+    assert torch.equal(images, coresets.training_images("simcore", settings(index))[0])
     row = experiment.run_arm(arms.ARMS["simcore"]["simcore"], listed, seed=0)
     assert row["metrics"]["coreset/size"] == 13 and "coreset/precision" not in row["metrics"]
-    assert len(open_shards.training_images("none", listed)[0]) == 48
+    assert len(coresets.training_images("none", listed)[0]) == 48
 
 
 def test_the_method_says_what_is_chosen(index: Index, tmp_path: Path):
@@ -90,19 +91,19 @@ def test_the_method_says_what_is_chosen(index: Index, tmp_path: Path):
 def test_a_list_is_refused_where_it_does_not_belong(index: Index, tmp_path: Path):
     out = write(index, tmp_path / "a.csv", given={"method": "x_random"})
     with pytest.raises(ValueError, match="a.csv holds the choice 'random', and the arm trains on 'simcore'"):
-        open_shards.training_images("simcore", settings(index, open_set=f"coreset:{out}"))
+        coresets.training_images("simcore", settings(index, open_set=f"coreset:{out}"))
     shutil.rmtree(index.folder)
     with pytest.raises(ValueError, match="no set of shards"):
-        open_shards.training_images("random", settings(index, open_set=f"coreset:{out}"))
+        coresets.training_images("random", settings(index, open_set=f"coreset:{out}"))
     shutil.copytree(written(tmp_path / "other" / "set").folder, index.folder)
-    assert open_shards.training_images("random", settings(index, open_set=f"coreset:{out}"))
+    assert coresets.training_images("random", settings(index, open_set=f"coreset:{out}"))
     text = (index.folder / "shards.json").read_text()
     (index.folder / "shards.json").write_text(text + " ")
     with pytest.raises(ValueError, match="chosen from other shards than those that are in .* now"):
-        open_shards.training_images("random", settings(index, open_set=f"coreset:{out}"))
+        coresets.training_images("random", settings(index, open_set=f"coreset:{out}"))
     elsewhere = coreset.save(tmp_path / "b.csv", coreset.random_selection(9, 3), 9, {"open_set": "birds_open"})
     with pytest.raises(ValueError, match="was not chosen from shards"):
-        open_shards.training_images("random", settings(index, open_set=f"coreset:{elsewhere}"))
+        coresets.training_images("random", settings(index, open_set=f"coreset:{elsewhere}"))
 
 
 def test_damage_is_named_or_left_out_as_asked(index: Index, tmp_path: Path):
@@ -138,15 +139,47 @@ def test_mistakes_are_told_before_anything_is_trained(
 
 def test_a_folder_without_shards_is_told_where_they_are(index: Index, tmp_path: Path):
     with pytest.raises(ValueError, match=f"name one of the sets in it: {index.folder}"):
-        open_shards.write_list("birds", tmp_path, tmp_path / "a.csv", TINY)
+        coreset_list.write_list("birds", tmp_path, tmp_path / "a.csv", TINY)
 
 
-def test_a_lesson_looks_at_no_shards_and_says_what_does(index: Index):
-    for open_set in (f"shards:{index.folder}", "coreset:chosen.csv"):
-        with pytest.raises(ValueError, match="`fgssl coreset` chooses from shards; `fgssl reference simcore"):
-            parameters.settle("simcore", {**TINY, "open_set": open_set})
+def test_a_lesson_looks_at_the_first_pictures_of_the_shards(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(open_shards, "SAMPLE", 30)
+    out = write(index, tmp_path / "a.csv", given={"method": "x_random"})
+    for open_set in (f"shards:{index.folder}", f"coreset:{out}"):
+        _, pool = coresets.target_and_pool(settings(index, open_set=open_set))
+        assert torch.equal(pool.images.images, read_pictures(index, torch.arange(30), SIDE))
+        assert pool.groups == ("open",) and not pool.relevant.any()
+        assert len(coresets.target_and_pool(settings(index, open_set=open_set), most=7)[1]) == 7
+        with pytest.raises(ValueError, match="lies in shards"):
+            load_open_set(open_set)
+
+
+def test_paths_in_the_name_of_an_open_set_are_taken_from_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("folder:", "shards:", "coreset:"):
+        found, _ = parameters.settle("simcore", {**TINY, "open_set": f"{kind}heap"})
+        assert found.settings.open_set == f"{kind}{tmp_path / 'heap'}"
+    with pytest.raises(ValueError, match="open_set='shards:' names no folder"):
+        parameters.settle("simcore", {**TINY, "open_set": "shards:"})
+    with pytest.raises(ValueError, match="open_set='coreset:' names no file"):
+        parameters.settle("simcore", {**TINY, "open_set": "coreset:"})
+    with pytest.raises(ValueError, match="dataset='coreset:/chosen.csv'.*should be one of"):
+        parameters.settle("simcore", {**TINY, "dataset": "coreset:/chosen.csv"})
     with pytest.raises(ValueError, match="open_set='birdsopen': an open set is birds_open"):
         parameters.settle("simcore", {**TINY, "open_set": "birdsopen"})
+
+
+def test_the_shards_alone_are_learned_from_without_x(index: Index):
+    images, splits, metrics = coresets.training_images("only", settings(index))
+    assert torch.equal(
+        images.flatten(1).sum(1).sort().values,
+        read_pictures(index, torch.arange(COUNT), SIDE).flatten(1).sum(1).sort().values,
+    )
+    assert len(splits.train) == 48 and metrics == {"coreset/size": float(COUNT)}
 
 
 def test_the_cache_of_runs_tells_sets_of_shards_apart(index: Index, tmp_path: Path):
