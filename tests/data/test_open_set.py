@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fgssl_edu.data import birds, open_set
+from fgssl_edu.data import birds, open_set, open_set_things
 from fgssl_edu.data.birds import World
 from fgssl_edu.data.image_set import Images
 from fgssl_edu.data.open_set import GROUPS, KNOWN, PAINTERS, UNKNOWN, load_open_set, unknown_world
@@ -36,23 +36,23 @@ def shares(drawn: open_set.OpenSet) -> dict[str, float]:
 @pytest.mark.parametrize("size", [40, 64])
 def test_a_thing_is_bit_identical_in_a_batch_of_any_size_and_order(family: str, size: int) -> None:
     drawn = factors(24)
-    whole = open_set.render_things(drawn, family, size)
+    whole = open_set_things.render_things(drawn, family, size)
     order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(open_set.render_things(drawn.subset(order), family, size), whole[order])
-    assert torch.equal(open_set.render_things(drawn.subset(torch.tensor([17])), family, size), whole[17:18])
+    assert torch.equal(open_set_things.render_things(drawn.subset(order), family, size), whole[order])
+    assert torch.equal(open_set_things.render_things(drawn.subset(torch.tensor([17])), family, size), whole[17:18])
 
 
 def test_another_size_shows_the_same_picture() -> None:
     drawn = factors(16)
     for family in PAINTERS:
-        small, large = (open_set.render_things(drawn, family, size).float() / 255 for size in (64, 128))
+        small, large = (open_set_things.render_things(drawn, family, size).float() / 255 for size in (64, 128))
         shrunk = torch.nn.functional.avg_pool2d(large, 2)
         assert float((shrunk - small).abs().mean()) < 0.02, family  # the rest is aliasing at edges, and noise
 
 
 def test_every_family_looks_like_itself_alone() -> None:
     drawn = factors(32, background=0.0, clutter=0.0, light=0.0)  # nothing but the objects differs
-    pictures = {family: open_set.render_things(drawn, family).float() for family in PAINTERS}
+    pictures = {family: open_set_things.render_things(drawn, family).float() for family in PAINTERS}
     plain = pictures.pop("scenes")
     inside = {family: ((picture - plain).abs().amax(1) > 8).float() for family, picture in pictures.items()}
     for family, mask in inside.items():
@@ -67,7 +67,7 @@ def test_things_vary_within_a_family() -> None:
     still = {"pose": 0.0, "scale": 0.0, "light": 0.0, "background": 0.0, "clutter": 0.0}
     drawn = factors(32, **still)
     for family in PAINTERS:
-        spread = open_set.render_things(drawn, family).float().std(0).amax()
+        spread = open_set_things.render_things(drawn, family).float().std(0).amax()
         assert (float(spread) > 20) == (family != "scenes"), family  # in grey levels, where it varies most
 
 
@@ -182,7 +182,7 @@ def test_backgrounds_do_not_tell_the_groups_apart(background: float) -> None:
 
 def test_all_groups_have_the_light_and_noise_of_the_birds() -> None:
     drawn = factors(48)
-    plain = open_set.render_things(drawn, "scenes", 32).float()
+    plain = open_set_things.render_things(drawn, "scenes", 32).float()
     bird = birds.render(drawn, 32)
     clear = (bird.foreground == 0)[:, None].expand_as(plain)
     assert torch.equal(bird.images.float()[clear], plain[clear])
