@@ -31,8 +31,9 @@ def place(open_set: str) -> Path:
 
 
 def identity(open_set: str) -> str:
-    """A digest of the shards, or the list's content; empty for other open sets."""
+    """A digest of the shards, or a list's content; empty for other open sets. ValueError where there is none."""
     if open_set.startswith(LISTED):
+        listed_before(place(open_set))
         return place(open_set).read_text(encoding="utf-8")
     return read_index(place(open_set)).digest if named(open_set) else ""
 

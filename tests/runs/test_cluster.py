@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -18,6 +19,8 @@ from fgssl_edu.runs import cluster
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+# Not importorskip: that import takes Ctrl-C over, in this process and for all its later tests
+JOBQUEUE = pytest.mark.skipif(find_spec("dask_jobqueue") is None, reason="needs dask_jobqueue")
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +141,10 @@ def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatc
         assert cluster.gpus() == found
 
 
+@JOBQUEUE
 def test_slurms_job_script_asks_for_one_worker_with_what_the_file_says(tmp_path: Path):
     options = {"queue": "gpu", "walltime": "08:00:00", "memory": "16GB", "cores": 8, "gpus": 1, "account": "birds"}
     options |= {"directives": ["--exclude=node7"], "prologue": ["module load cuda"]}
-    pytest.importorskip("dask_jobqueue")
     ctrl_c = signal.getsignal(signal.SIGINT)
     with dask.config.set(cluster.CONFIGURATION), cluster.slurm_jobs(options, tmp_path / "slurm") as slurm:
         lines = slurm.job_script().splitlines()
@@ -156,7 +159,7 @@ def test_slurms_job_script_asks_for_one_worker_with_what_the_file_says(tmp_path:
     assert words[words.index("--resources") + 1] == "GPU=1"
 
 
+@JOBQUEUE
 def test_slurm_needs_to_know_what_a_run_takes(tmp_path: Path):
-    pytest.importorskip("dask_jobqueue")
     with pytest.raises(ValueError, match=r"--slurm needs cores and memory in the sweep's \[cluster\]"):
         cluster.slurm_jobs({"queue": "gpu"}, tmp_path)

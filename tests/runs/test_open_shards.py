@@ -185,6 +185,10 @@ def test_the_shards_alone_are_learned_from_without_x(index: Index):
 def test_the_cache_of_runs_tells_sets_of_shards_apart(index: Index, tmp_path: Path):
     first = open_shards.identity(f"shards:{index.folder}")
     assert first == index.digest and open_shards.identity("birds_open") == ""
+    out = write(index, tmp_path / "a.csv", given={"method": "x_random"})
+    assert open_shards.identity(f"coreset:{out}") == out.read_text()
+    with pytest.raises(ValueError, match="b.csv does not exist"):
+        open_shards.identity(f"coreset:{tmp_path / 'b.csv'}")
     (index.folder / "shards.json").write_text((index.folder / "shards.json").read_text() + " ")
     assert open_shards.identity(f"shards:{index.folder}") != first
     assert read_index(index.folder).total == COUNT and len(index.shards) == SHARDS
