@@ -7,6 +7,7 @@ a picture shows is kept beside the pictures, never in them: the set of images is
 
 from __future__ import annotations
 
+import csv
 import functools
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -112,7 +113,7 @@ def load_open_set(
 
     Args:
         dataset: "birds_open"; folder:PATH for photographs whose manifest.csv has a column `group`; or a fetched data
-            set (imagenet1k), whose training photographs are one group, none of them known to be relevant.
+            set: where its manifest has no groups, its training photographs are one, none of them known to be relevant.
         image_size: side of the stored square pictures in pixels.
         open_images: how many; None takes 6,000 drawn ones, or all photographs. Fewer are part of more.
         seed: of what is drawn, or of the choice among photographs.
@@ -133,9 +134,10 @@ def load_open_set(
         return _birds(open_images or OPEN_IMAGES, image_size, seed, relevant, birds_knobs)
     if birds_knobs:
         raise ValueError(f"{', '.join(birds_knobs)}: knobs of drawn sets; dataset={dataset!r} has photographs")
-    if not path:
-        return _ungrouped(data_dir() / dataset, image_size, open_images, seed, on_bad)
-    return _photographs(Path(path).expanduser(), image_size, open_images, seed, relevant or FOLDER_RELEVANT, on_bad)
+    folder = Path(path).expanduser() if path else data_dir() / dataset
+    if not path and not _names_groups(folder):
+        return _ungrouped(folder, image_size, open_images, seed, on_bad)
+    return _photographs(folder, image_size, open_images, seed, relevant or FOLDER_RELEVANT, on_bad)
 
 
 def check_open_set(dataset: str) -> None:
@@ -250,6 +252,12 @@ def _photographs(
     group = torch.tensor([number[named[path]] for path in images.paths], dtype=torch.int64)
     found = OpenSet(images, torch.zeros(len(images), dtype=torch.bool), group, groups)
     return replace(found, relevant=found.mask(*relevant))
+
+
+def _names_groups(folder: Path) -> bool:
+    """Whether a manifest says what its photographs show; of a million rows only the first is read."""
+    with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
+        return "group" in next(csv.reader(file))
 
 
 def _ungrouped(folder: Path, image_size: int, count: int | None, seed: int, on_bad: str) -> OpenSet:

@@ -295,7 +295,7 @@ def test_the_real_open_set_loads(photographs: Path) -> None:
     assert found.groups == ("animal", "bird", "other", "plant", "texture", "vehicle")
 
 
-def test_a_fetched_data_set_is_one_group_of_which_nothing_is_known(
+def test_a_fetched_data_set_is_one_group_unless_its_manifest_says_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FGSSL_HOME", str(tmp_path))
@@ -306,5 +306,9 @@ def test_a_fetched_data_set_is_one_group_of_which_nothing_is_known(
     assert len(found) == 4 and found.groups == ("open",) and not found.relevant.any()
     assert (found.images.labels == -1).all() and found.images.classes == ()
     assert len(load_open_set("imagenet1k", 32, open_images=2)) == 2
+    grouped = [f"{line},{'bird' if i == 1 else 'dog'}" for i, line in enumerate(lines)]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,split,group", *grouped]))
+    known = load_open_set("imagenet1k", 32)
+    assert known.groups == ("bird", "dog") and known.relevant.sum() == 1
     with pytest.raises(ValueError, match="none in .*cifar10"):
         load_open_set("cifar10", 32)

@@ -103,7 +103,7 @@ def test_a_row_is_kept_by_the_photograph_and_the_crops_it_was_trained_on(
     settings: config.Settings, monkeypatch: pytest.MonkeyPatch
 ):
     computed = []
-    monkeypatch.setattr(experiment, "run_arm", lambda arm, made, seed, *_: computed.append(seed) or {"row": len(computed)})
+    monkeypatch.setattr(experiment, "run_arm", lambda *asked: computed.append(asked) or {"row": len(computed)})
     arm = TABLE["one_rotation"]
     kept = experiment.cached_run(arm, settings, seed=0)
     assert experiment.cached_run(arm, dataclasses.replace(settings, method="many_rotation"), seed=0) == kept
