@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import equal_compute
 
 from fgssl_edu import records
 from fgssl_edu.runs import scoreboard, tables
+from fgssl_edu.runs.arm_tables.scoreboard import MEMBERS
+from fgssl_edu.runs.arm_tables.scoreboard import SLUG as BOARD
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / ".github" / "birds.jpg"
@@ -66,6 +69,12 @@ CONTESTANTS = {
     "step": "the step alone, on views already made",
     "torchvision_loader": "torchvision v2 image by image, DataLoader with 2 workers",
     "lightly": "lightly's transform and loss, DataLoader with 2 workers",
+}
+SOURCES = {
+    "memory": "in memory",
+    "mapped": "mapped from disk",
+    "stream": "streamed from shards",
+    "decode": "the same JPEGs decoded, nothing else",
 }
 RATIOS = {
     "pipeline_to_step": "ours / step alone",
@@ -192,6 +201,44 @@ def speed() -> str:
     return f"{table(rows)}\n\nMedians of rounds that take turns; {machine}."
 
 
+def stream() -> str:
+    """Training from disk, from the kept output of `fgssl bench stream --json`: how fast, and in how much memory."""
+    bench = json.loads((ROOT / ".ci" / "bench-stream.json").read_text(encoding="utf-8"))
+    sizes = [name for name in bench["tables"] if name.endswith("px")]
+    steps = bench["tables"][sizes[0]]["images_per_second"]
+    rows = [["images a CPU second", *sizes, f"with the step of MoCo v2, images/s, {sizes[0]}"]]
+    for key, title in SOURCES.items():
+        rates = [f"{bench['tables'][size]['images_per_cpu_second'][key]:,.0f}" for size in sizes]
+        rows.append([title, *rates, f"{steps[f'{key}, step']:,.0f}" if f"{key}, step" in steps else ""])
+    growth = bench["tables"]["growth"]
+    held = [["pictures streamed", "on disk, MB", "as pixels, MB", "held at most, MB", "images a CPU second"]]
+    for size, rate in growth["images_per_cpu_second"].items():
+        sizes_of = [growth["megabytes"][f"{size}, {what}"] for what in ("on disk", "as pixels", "held")]
+        held.append([f"{float(size):,.0f}", *(f"{value:,.0f}" for value in sizes_of), f"{rate:,.0f}"])
+    about = bench["environment"]
+    machine = f"{about['cores']} cores, {about['threads']} thread, {about['device']}"
+    note = "Above 10,000 the pictures are copies of ten shards of rendered birds, 32 px"
+    return f"{table(rows)}\n\n{table(held)}\n\nMedians of rounds that take turns; {machine}. {note}."
+
+
+def board() -> str:
+    """Linear probe and kNN of every method on three sets of photographs, one protocol."""
+    photographs = {name: records.load_reference(f"{BOARD}--{name}") for name in scoreboard.PHOTOGRAPHS}
+    head = [f"{title}, {metric}" for title in scoreboard.PHOTOGRAPHS.values() for metric in ("linear", "kNN")]
+    found: dict[str, list[list[float]]] = {}
+    for arm in MEMBERS:
+        found[arm] = [tables.values(r, arm, f"species/{m}") for r in photographs.values() for m in ("linear", "knn")]
+    mean = {arm: [sum(each) / len(each) for each in values] for arm, values in found.items() if all(values)}
+    rows = [["", *head]]
+    for arm in sorted(mean, key=lambda arm: mean[arm][0]):
+        rows.append([tables.title(photographs["birds"], arm), *(f"{100 * value:.1f}" for value in mean[arm])])
+    seeds = sorted({len(each) for values in found.values() for each in values})
+    apart = median(100 * (max(each) - min(each)) for values in found.values() for each in values if len(each) > 1)
+    about = f"Percent, means of {' to '.join(map(str, seeds))} seeds, which lie {apart:.1f} points apart (median)"
+    commands = f"`{photographs['birds']['command']}` and the same for flowers and signs"
+    return f"{table(rows)}\n\n{about}. Steps and sizes as on rendered birds. Made by {commands}."
+
+
 def protocol(record: Mapping[str, object]) -> str:
     """What stands behind the numbers of a record, in a line."""
     s: Mapping[str, object] = record["settings"]  # type: ignore[assignment]
@@ -233,7 +280,8 @@ def render(text: str) -> str:
         "equal-compute": lambda: table(equal_compute.equal()),
         "headlines": lambda: table(equal_compute.headlines()),
     }
-    blocks |= {"tries": tries, "fine-photographs": fine_photographs, "coreset": coreset}
+    blocks |= {"tries": tries, "fine-photographs": fine_photographs, "coreset": coreset, "stream": stream}
+    blocks |= {"board": board}
     for name, make in blocks.items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
