@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
 
@@ -83,15 +82,3 @@ WRONG = [
     (check_swapped_prediction, lambda a, b, p, q, t: loss(a.detach(), b, p, q, t), "both views' scores"),
     (check_swapped_prediction, lambda a, b, p, q, t: loss(a, b, p, q, t).item(), "no gradient"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT)
-def test_right_answer_passes(check, answer):
-    assert check(answer).passed, check(answer)
-
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG)
-def test_wrong_answer_is_told_the_property_that_failed(check, answer, words):
-    verdict = check(answer)
-    assert not verdict.passed
-    assert words in verdict.message, verdict.message
