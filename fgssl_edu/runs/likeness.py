@@ -87,7 +87,8 @@ def set_otherwise(arm: Arm, settings: config.Settings) -> list[str]:
 
 def trained_otherwise(paper: Published, arm: Arm, settings: config.Settings) -> list[str]:
     """Pictures, network and its start, where they are not the paper's."""
-    found = [f"{settings.dataset} for {paper.dataset}"] if settings.dataset != paper.dataset else []
+    theirs = (paper.dataset, *paper.also)
+    found = [f"{settings.dataset} for {paper.dataset}"] if settings.dataset not in theirs else []
     if settings.encoder != paper.encoder:
         found.append(f"{settings.encoder} for {paper.encoder}")
     if settings.init != paper.init:
@@ -105,8 +106,7 @@ def length_otherwise(paper: Published, settings: config.Settings) -> list[str]:
     found = []
     if settings.batch != paper.batch:
         found.append(f"batch {settings.batch} for {shown(paper.batch) if paper.batch else UNPRINTED}")
-    pictures = (paper.dataset, "birds") if paper.dataset == "cub200" else (paper.dataset,)  # as many are rendered
-    here = settings.dataset in pictures and settings.steps == paper.recipe()["steps"]
+    here = settings.steps == paper.length * paper.epoch(settings.dataset)
     if not here or paper.epochs != paper.length:
         epochs = f"{paper.epochs:,} epochs" if paper.epochs else f"{UNPRINTED} length"
         found.append(f"{settings.steps:,} updates for {epochs}")

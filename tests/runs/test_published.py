@@ -113,6 +113,15 @@ def test_only_the_papers_own_settings_go_without_a_mark(slug: str, name: str):
     assert (not found) == ((slug, name) in PAPERS_OWN), found
 
 
+def test_the_papers_other_data_sets_are_its_own_for_as_many_epochs():
+    run = partial(settled, "synthesised-pairs", "moco")
+    arm = arms.ARMS["synthesised-pairs"]["moco"]
+    assert likeness.differs(arm, run(dataset="cars", steps=6300)) == []  # 100 epochs of 63 batches
+    assert likeness.differs(arm, run(dataset="aircraft", steps=5200)) == []
+    assert likeness.differs(arm, run(dataset="cars", steps=4600)) == ["4,600 updates for 100 epochs"]
+    assert likeness.differs(arm, run(dataset="pets", steps=2800))[0] == "pets for cub200"
+
+
 def test_what_differs_is_told_in_words():
     arm = arms.ARMS["synthesised-pairs"]["moco"]
     run = partial(settled, "synthesised-pairs", "moco")

@@ -35,6 +35,7 @@ class Published:
         warm: epochs over which the rate rises.
         more: further settings of this batch.
         besides: what this package does otherwise, in words.
+        also: further data sets that the paper trains on as long, and their training pictures.
     """
 
     source: str
@@ -53,6 +54,12 @@ class Published:
     warm: int = 0
     more: Mapping[str, Value] = field(default_factory=dict)
     besides: str = ""
+    also: Mapping[str, int] = field(default_factory=dict)
+
+    def epoch(self, dataset: str) -> int:
+        """Whole batches in an epoch of one of the paper's data sets; 0 of another."""
+        rendered = {"birds": PICTURES} if self.dataset == "cub200" else {}  # as many
+        return {self.dataset: PICTURES, **rendered, **self.also}.get(dataset, 0) // self.here
 
     def recipe(self) -> dict[str, Value]:
         """The settings of its training at scale full."""
@@ -68,8 +75,9 @@ _LARC = "LARS for LARC; the rate falls to 0, not to a thousandth"
 
 
 def on_cub(**own: Any) -> Published:
-    """100 epochs of CUB-200-2011 in batches of 128, from supervised ImageNet weights (2407.14676, 2303.01669)."""
-    trained = {"dataset": "cub200", "init": "imagenet", "epochs": 100, "batch": 128, "here": 128, "length": 100}
+    """100 epochs of CUB, Cars or Aircraft in batches of 128, from ImageNet weights (2407.14676, 2303.01669)."""
+    trained: dict[str, Any] = {"also": {"cars": 8144, "aircraft": 6667}}
+    trained |= {"dataset": "cub200", "init": "imagenet", "epochs": 100, "batch": 128, "here": 128, "length": 100}
     return Published(**trained, **{**_RATES, **own})  # type: ignore[arg-type]
 
 
