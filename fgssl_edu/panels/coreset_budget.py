@@ -2,7 +2,7 @@
 
 SimCore (arXiv 2303.11101) gives every centroid of the target its nearest picture of the open set, round by round. Where
 it is known which pictures show what the target shows, precision says how well that went; the base rate is what a blind
-choice gets.
+choice gets. Of an open set in which none counts as relevant, nobody knows: picks are shown, and none is judged.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class CoresetBudget(Panel):
     ) -> None:
         _check(target_features, pool, pool_features, points or {})
         self.pool, self.count = pool, len(pool.images)
+        self.judged = bool(pool.relevant.any())
         self.base_rate = float(pool.relevant.float().mean())
         known = tuple(k for k in ks if k <= len(target_features))
         with one_thread():
@@ -93,7 +94,7 @@ class CoresetBudget(Panel):
     def _controls(self, ks: tuple[int, ...]) -> list[dict[str, widgets.Widget]]:
         taus = [("off", 0.0), *((f"{tau:g}", tau) for tau in TAUS[1:])]
         first = {
-            "method": choice("Method", METHODS),
+            "method": choice("Method", METHODS if self.judged else [name for name in METHODS if name != ORACLE]),
             "k": steps("Centroids k", [(str(k), k) for k in ks], 100 if 100 in ks else ks[-1]),
         }
         second = {
@@ -139,10 +140,12 @@ class CoresetBudget(Panel):
 
     def _headline(self, canvas: Canvas, state: State, order: Order, count: int) -> None:
         """What was chosen, why it ended there, and what it is worth."""
-        words = f"{count} of {self.count} chosen, {100 * order.precision(count):.0f} % relevant"
+        words = f"{count} of {self.count} chosen"
+        words += f", {100 * order.precision(count):.0f} % relevant" if self.judged else ""
         canvas.write(words, MARGIN, 6, TITLE, bold=True)
         right = MARGIN + 14 + font(TITLE, True).getlength(words)
-        canvas.write(f"(base rate {100 * self.base_rate:.0f} %)", right, 8, colour=QUIET)
+        beside = f"(base rate {100 * self.base_rate:.0f} %)" if self.judged else "(which are relevant is not known)"
+        canvas.write(beside, right, 8, colour=QUIET)
         covered = f"{100 * self.orders.coverage(order, count, state.k):.1f} % of the largest f(S) covered"
         canvas.write(covered, canvas.picture.width - MARGIN, 8, anchor="ra")
         canvas.write(self._why(state, order, count), MARGIN, 40, SMALL, QUIET)
@@ -166,16 +169,19 @@ class CoresetBudget(Panel):
         canvas.picture.paste(backdrop, (MARGIN, MAP_TOP))
         places = places + (MARGIN, MAP_TOP)
         for position, right in zip(order.indices[:count].tolist(), order.relevant[:count].tolist(), strict=True):
-            mark(canvas.pen, places[position, 0], places[position, 1], right, 3 if count < MANY else 2)
+            reach = 3 if count < MANY else 2
+            mark(canvas.pen, places[position, 0], places[position, 1], right or not self.judged, reach)
         for position in shown.tolist():
             circle(canvas.pen, places[position, 0], places[position, 1])
         x, y = MARGIN + 4, MAP_TOP + SIDE + 12
         canvas.pen.ellipse((x, y + 6, x + 6, y + 12), fill=PALE)
         canvas.pen.ellipse((x + 104, y + 5, x + 112, y + 13), fill=BLUE)
         mark(canvas.pen, x + 150, y + 9, True)
-        mark(canvas.pen, x + 244, y + 9, False)
+        if self.judged:
+            mark(canvas.pen, x + 244, y + 9, False)
         circle(canvas.pen, x + 318, y + 9)
-        for left, words in ((12, "open set"), (118, "X"), (160, "relevant"), (254, "other"), (332, "below")):
+        names = ("relevant", "other") if self.judged else ("chosen", "")
+        for left, words in zip((12, 118, 160, 254, 332), ("open set", "X", *names, "below"), strict=True):
             canvas.write(words, x + left, y, SMALL)
 
     def _values(self, canvas: Canvas, state: State, order: Order, count: int) -> None:
@@ -201,6 +207,10 @@ class CoresetBudget(Panel):
     def _precisions(self, canvas: Canvas, state: State, count: int) -> None:
         """Precision against budget of every method at this k, the chosen one thick."""
         canvas.write("Precision against budget", PRECISION[0] - 55, PRECISION[1] - 56, SMALL, bold=True)
+        if not self.judged:
+            frame(canvas, PRECISION, [])
+            canvas.write("which are relevant is not known", PRECISION[0] + 20, PRECISION[1] + 60, SMALL, QUIET)
+            return
         words = "line: this selection"
         canvas.write(words, PRECISION[2] + 25, PRECISION[1] - 56, SMALL, QUIET, anchor="ra")
         self._names(canvas, state.method, y=PRECISION[1] - 28)
@@ -245,13 +255,14 @@ class CoresetBudget(Panel):
             words = f"Picks from number {where[0] + 1} on"
         elif size > len(shown):
             words += f", {len(shown)} of {size}"
-        canvas.write(f"{words}: {int(right.sum())} of these {len(shown)} relevant", MARGIN, TILES_TOP - 34, bold=True)
+        words += f": {int(right.sum())} of these {len(shown)} relevant" if self.judged else ""
+        canvas.write(words, MARGIN, TILES_TOP - 34, bold=True)
         for place, (position, good, number) in enumerate(zip(shown.tolist(), right, rounds, strict=True)):
             x = MARGIN + 4 + (place % COLUMNS) * (TILE + 10)
             y = TILES_TOP + (place // COLUMNS) * (TILE + 30)
-            canvas.put(tile(self.pool.images.images[position], TILE), x, y, frame=GREEN if good else RED, thick=4)
-            mark = "✓" if good else "✗"
-            canvas.write(f"{mark} {number}" if len(order.values) else mark, x, y + TILE + 5, SMALL)
+            colour, sign = ((GREEN, "✓ ") if good else (RED, "✗ ")) if self.judged else (QUIET, "")
+            canvas.put(tile(self.pool.images.images[position], TILE), x, y, frame=colour, thick=4)
+            canvas.write(f"{sign}{number if len(order.values) else ''}", x, y + TILE + 5, SMALL)
 
 
 def _drawn(target: Tensor, pool: Tensor) -> tuple[NDArray[np.float64], Image.Image]:

@@ -63,7 +63,7 @@ class Orders:
     Args:
         target: features of X, (n, D).
         pool: features of the open set, (N, D).
-        relevant: (N,) bool, known for rendered sets and hidden from every method but the oracle.
+        relevant: (N,) bool, hidden from every method but the oracle, which there is not where none is relevant.
         ks: numbers of centroids, none above n.
         most: the largest budget, pictures.
         seed: of k-means and of the random choices.
@@ -76,8 +76,9 @@ class Orders:
         self.relevant, self.greedy_k = relevant, max(k for k in ks if k <= max(GREEDY_K, min(ks)))
         self._all: dict[tuple[str, int], Order] = {
             (RANDOM, 0): self._order(coreset.random_selection(len(pool), most, seed)),
-            (ORACLE, 0): self._order(coreset.oracle(relevant, most, seed)),
         }
+        if relevant.any():
+            self._all[ORACLE, 0] = self._order(coreset.oracle(relevant, most, seed))
         self._similarity: dict[int, Tensor] = {}
         for k in ks:
             centroids = coreset.centroids(target, k, seed)

@@ -124,6 +124,16 @@ def test_frames_tell_relevant_picks_from_others(panel: CoresetBudget):
     assert frames(panel, RED) > 10 * 1000
 
 
+def test_where_nobody_knows_what_is_relevant_picks_are_shown_and_none_is_judged(planted):
+    target, pool, features = planted
+    unknown = OpenSet(pool.images, torch.zeros(COUNT, dtype=torch.bool), pool.group, pool.groups)
+    panel = CoresetBudget(target, unknown, features, ks=(1, 6, 30))
+    assert list(panel.controls["method"].options) == [SIMCORE, FACILITY, RANDOM]
+    for method in (SIMCORE, FACILITY, RANDOM):
+        panel.set(method=method, budget=0.1)
+        assert frames(panel, GREEN) < 100 and frames(panel, RED) < 100
+
+
 def test_a_small_set_is_shown_at_every_budget_and_offers_only_the_ks_it_has(planted):
     target, pool, features = planted
     small = OpenSet(pool.images.subset(torch.arange(20)), pool.relevant[:20], pool.group[:20], pool.groups)
