@@ -23,7 +23,8 @@ def shards(
 
     for split, index in to_shards(source, out, size, per_shard, "skip" if skip_bad else "raise").items():
         held = sum(shard.bytes for shard in index.shards) / 1e6
-        print(f"{out / split}: {index.total:,} pictures in {len(index.shards)} shards, {held:,.1f} MB")
+        files = "1 shard" if len(index.shards) == 1 else f"{len(index.shards):,} shards"
+        print(f"{out / split}: {index.total:,} pictures in {files}, {held:,.1f} MB")
 
 
 def mapped(
