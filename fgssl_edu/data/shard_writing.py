@@ -192,7 +192,9 @@ def _write_tar(path: Path, samples: list[dict[str, str | bytes]], first: int) ->
         from webdataset import TarWriter
     except ImportError as error:
         missing = "shards are written by webdataset, which is not installed"
-        raise ValueError(f'{missing}: pip install "fgssl-edu[shards]", or uv sync --extra shards') from error
+        raise ValueError(
+            f'{missing}: pip install "fgssl-edu[shards]", or uv sync --extra shards --extra cluster'
+        ) from error
     with path.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as tar:
         for position, members in enumerate(samples, first):
             tar.write({"__key__": f"{position:09d}", **members})

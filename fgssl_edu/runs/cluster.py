@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from distributed import Client, SpecCluster, WorkerPlugin
 
 HOST = "127.0.0.1"  # workers of this machine listen to it alone
-INSTALL = 'pip install "fgssl-edu[cluster]" (or `uv sync --extra cluster`)'
+INSTALL = 'pip install "fgssl-edu[cluster]" (or `uv sync --extra cluster --extra shards`)'
 CONNECT_S = 10  # for a running scheduler to answer, and for its first worker
 DEATHS = 3  # workers that a task may lose; one that only waits for its turn at a dying worker loses it, too
 GPU = {"GPU": 1}

@@ -45,18 +45,19 @@ def write_list(
         raise ValueError(f"{out} cannot be written: name a file in a folder of yours")
     if jobs is not None and scheduler is not None:
         raise ValueError(f"--scheduler {scheduler} has the workers that it has; leave out --jobs {jobs}")
+    folder = open_shards.place(f"{open_shards.SHARDS}{folder}")
     wanted = {
         "method": SLUG,
         **given,
         "dataset": named_data.absolute(target),
-        "open_set": f"{open_shards.SHARDS}{folder.resolve()}",
+        "open_set": f"{open_shards.SHARDS}{folder}",
     }
     resolved = config.resolve(SLUG, wanted, of_arm=partial(parameters.changed, SLUG))
     settings = resolved.settings
     parameters.check_names(SLUG, settings)
     parameters.check_arm(SLUG, settings)
     named_data.check_data(resolved)
-    arm, index = arms.arm_named(SLUG, settings.method), read_index(folder.resolve())
+    arm, index = arms.arm_named(SLUG, settings.method), read_index(folder)
     images = coresets.target_of(settings).train
     alone = jobs is None and scheduler is None
     with nullcontext() if alone else cluster.open_cluster(jobs, scheduler) as client:

@@ -12,7 +12,7 @@ from fgssl_edu import config, coreset
 from fgssl_edu.coreset import Coreset
 from fgssl_edu.data.image_set import UNLABELLED, ImageSet
 from fgssl_edu.data.open_set import OpenSet
-from fgssl_edu.data.shards import Index, read_index, read_pictures
+from fgssl_edu.data.shards import INDEX, Index, read_index, read_pictures
 from fgssl_edu.runs import named_data
 
 SHARDS, LISTED = "shards:", named_data.LISTED  # a folder of shards, or a list that was chosen from one before
@@ -26,8 +26,10 @@ def named(open_set: str) -> bool:
 
 
 def place(open_set: str) -> Path:
-    """The folder or the file that an open set of this kind names."""
-    return Path(open_set.partition(":")[2]).expanduser().resolve()
+    """The file or the folder that an open set of this kind names; of a data set in shards its train."""
+    path = Path(open_set.partition(":")[2]).expanduser().resolve()
+    inside = path / "train"
+    return inside if (inside / INDEX).is_file() and not (path / INDEX).is_file() else path
 
 
 def identity(open_set: str) -> str:

@@ -81,6 +81,19 @@ def test_a_server_that_is_not_there_is_told(tmp_path, monkeypatch):
     assert inside(tmp_path) == []
 
 
+def test_without_a_network_one_try_and_a_few_words(tmp_path, monkeypatch):
+    asked = []
+
+    def nowhere(*address, **_):
+        asked.append(address)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    with pytest.raises(ConnectionError, match=r"a.tgz: there is no such host, or no network\. 0 MB"):
+        downloads.download("http://nowhere.test/a.tgz", "", tmp_path, "a.tgz")
+    assert len(asked) == 1
+
+
 def test_a_wrong_checksum_leaves_nothing_and_says_what_to_do(serve, tmp_path):
     served = serve(CONTENT)
     with pytest.raises(ValueError, match="not the published file.*Run the same command again"):

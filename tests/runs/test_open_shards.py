@@ -142,6 +142,14 @@ def test_a_folder_without_shards_is_told_where_they_are(index: Index, tmp_path: 
         coreset_list.write_list("birds", tmp_path, tmp_path / "a.csv", TINY)
 
 
+def test_of_a_data_set_in_shards_its_training_part_is_meant(index: Index, tmp_path: Path):
+    (tmp_path / "heap").mkdir()
+    index.folder.rename(tmp_path / "heap" / "train")
+    assert open_shards.place(f"shards:{tmp_path / 'heap'}") == tmp_path / "heap" / "train"
+    assert open_shards.place(f"shards:{tmp_path / 'heap' / 'train'}") == tmp_path / "heap" / "train"
+    assert open_shards.place(f"shards:{tmp_path / 'nothing'}") == tmp_path / "nothing"
+
+
 def test_a_lesson_looks_at_the_first_pictures_of_the_shards(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

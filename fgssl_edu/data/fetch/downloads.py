@@ -47,8 +47,8 @@ class ResumingDownload:
                 failed = 0 if self._size() > before else failed + 1
                 if failed >= ATTEMPTS or not _passing(error):
                     raise ConnectionError(
-                        f"{url}: {error}. {self._size() / 1e6:.0f} MB have arrived and are kept: run the same command "
-                        f"again to go on; or get {self.part.stem} elsewhere and name its folder with --from"
+                        f"{url}: {_reason(error)}. {self._size() / 1e6:.0f} MB have arrived and are kept: run the same "
+                        f"command again to go on; or get {self.part.stem} elsewhere and name its folder with --from"
                     ) from error
                 time.sleep(WAIT_S * 2**failed)
             except OSError as error:
@@ -89,9 +89,27 @@ class ResumingDownload:
 
 
 def _passing(error: Exception) -> bool:
-    """Whether trying again may help: not where the server has said that there is no such file."""
+    """Whether trying again may help: not where there is no such host, or the server says that there is no such file."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return status is None or status >= 500 or status == 429
+    return not _nowhere(error) and (status is None or status >= 500 or status == 429)
+
+
+def _nowhere(error: Exception) -> bool:
+    """Whether a host's name leads nowhere: mostly there is no network."""
+    return type(_cause(error)).__name__ == "NameResolutionError"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words: urllib3's own text is a line of Python objects."""
+    cause = _cause(error)
+    if cause is None:
+        return str(error)
+    return "there is no such host, or no network" if _nowhere(error) else f"no answer ({type(cause).__name__})"
+
+
+def _cause(error: Exception) -> object:
+    """What urllib3 gives as the reason of a connection that did not come about; None of other errors."""
+    return getattr(error.args[0] if error.args else None, "reason", None)
 
 
 def refuse_full_disk(folder: Path, needed_bytes: int) -> None:
