@@ -22,8 +22,8 @@ CATALOG: dict[str, str] = {
     **{name: f"{source.title} ({source.citation}); {source.terms}" for name, source in sources.offered().items()},
     "folder:PATH": "Your own photographs: manifest.csv (path,label,split), train/ and test/ with class folders, or "
     "class folders alone; their terms are yours to know",
-    "shards:PATH": "Your own set, larger than memory, as `fgssl data shards` writes it: streamed",
-    "mapped:PATH": "Your own set as `fgssl data map` writes it: mapped into memory",
+    "shards:PATH": "A set as `fgssl data shards` writes it, streamed; its terms are in its shards.json",
+    "mapped:PATH": "A set as `fgssl data map` writes it, mapped into memory; its terms are in its map.json",
 }
 SPECIES = 24
 TRAIN_BIRDS, TEST_BIRDS = 3000, 960  # 125 and 40 a species

@@ -18,7 +18,7 @@ OFFERED = sources.offered()
 def test_every_offered_set_has_a_script_and_a_name_in_the_catalog_and_the_others_have_neither():
     scripts = {path.stem for path in data_scripts_dir().glob("*.py")}
     assert scripts == set(OFFERED)
-    assert set(CATALOG) == {"birds", "folder:PATH", *OFFERED}
+    assert set(CATALOG) == {"birds", "folder:PATH", "shards:PATH", "mapped:PATH", *OFFERED}
 
 
 @pytest.mark.parametrize("name", OFFERED)

@@ -219,7 +219,7 @@ def with_bad_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two shards of four; picture 1 cannot be decoded, nor any of the second shard."""
     whole = shard_writing.encode
     monkeypatch.setattr(
-        shard_writing, "encode", lambda picture, size: picture if isinstance(picture, bytes) else whole(picture, size)
+        shard_writing, "encode", lambda picture, *how: picture if isinstance(picture, bytes) else whole(picture, *how)
     )
     pictures: list = [GREYS[0], b"no picture", GREYS[2], GREYS[3], *[b"neither"] * 4]
     write_shards([Sample(picture) for picture in pictures], tmp_path / "set", 4, size=SIDE)

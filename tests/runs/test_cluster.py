@@ -142,6 +142,7 @@ def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatc
 
 
 @JOBQUEUE
+@pytest.mark.filterwarnings("ignore:Couldn't detect a suitable IP address:RuntimeWarning")  # where there is no network
 def test_slurms_job_script_asks_for_one_worker_with_what_the_file_says(tmp_path: Path):
     options = {"queue": "gpu", "walltime": "08:00:00", "memory": "16GB", "cores": 8, "gpus": 1, "account": "birds"}
     options |= {"directives": ["--exclude=node7"], "prologue": ["module load cuda"]}
