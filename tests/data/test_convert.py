@@ -119,7 +119,7 @@ def test_a_bad_photograph_is_refused_by_name_or_left_out(
 
 def test_the_command_says_what_it_wrote(folder: Path, tmp_path: Path):
     done = CliRunner().invoke(cli.app, ["data", "shards", f"folder:{folder}", str(tmp_path / "out"), "--size", "16"])
-    assert done.exit_code == 0 and "train: 12 pictures in 1 shards" in done.stdout
+    assert done.exit_code == 0 and "train: 12 pictures in 1 shard," in done.stdout
     assert read_index(tmp_path / "out" / "test").total == 4
 
 
