@@ -84,7 +84,7 @@ def mae_views(measured: Measured, size: int) -> Transform:
     return MAETransform(size, normalize={"mean": [0.0] * 3, "std": [1.0] * 3})
 
 
-QUEUE = 2048  # keys, as in the lessons at scale full
+QUEUE = 2048  # keys; Deviation: 65,536 in MoCo v2, and the bench has 512 pictures
 DINO_HEAD = {"prototypes": 65536, "hidden": 2048, "bottleneck": 256}  # 2104.14294
 MAE_DECODER = {"decoder_dim": 512, "decoder_depth": 8, "decoder_heads": 16}  # 2111.06377
 MEASURED = {

@@ -76,26 +76,45 @@ def evaluate(
     if test.foreground is not None:
         strength = species["linear"].protocol["chosen"]["C"]  # type: ignore[index]
         probe = fit_linear(features[0], train.labels, len(train.classes), strength=strength)
-        scores |= {
-            f"attention/{name}": score for name, score in on_parts(encoder, probe, test, settings.eval_size).items()
-        }
+        looks = on_parts(encoder, probe, test, settings.eval_size)
         if isinstance(encoder, VisionTransformer):
-            scores |= {f"attention/{name}": score for name, score in on_own_attention(encoder, test, settings).items()}
+            looks |= on_own_attention(encoder, test, settings)
+        scores |= {f"attention/{name}": score for name, score in looks.items()}
     if isinstance(encoder, VisionTransformer):
         scores |= {f"cls/{name}": score for name, score in by_cls(encoder, train, test, settings, seed).items()}
     world = World.make(species=len(test.classes)) if isinstance(test.factors, Factors) else None
     if world is not None and world.names == test.classes:
         edit = edit_score(encoder, world, test.size, settings.eval_size, seed=seed)
         scores |= {"edit/score": edit.overall, **{f"edit/{name}": score for name, score in edit.per_attribute.items()}}
-    if settings.probe != "none":
-        probes = paper_probes(features[0], train.labels, features[1], test.labels, settings.probe, seed)
-        scores |= {f"species/{name}": score.under(labels="species") for name, score in probes.items()}
-    if settings.finetune_epochs:
-        tuned = finetune(encoder, splits, settings, seed=seed, folder=folder)
-        scores["species/finetune"] = tuned.score.under(labels="species", crop_size=settings.crop_size)
+    asked = asked_for(encoder, splits, features, settings, seed, folder)
+    scores |= {f"species/{name}": score.under(labels="species") for name, score in asked.items()}
     about = {"dataset": test.name, "eval_size": settings.eval_size, "picture": "whole, resized"}
     about |= {"encoder": encoder.name, "stem": encoder.stem}
     return {name: score.under(**about) for name, score in scores.items()}
+
+
+def asked_for(
+    encoder: Encoder,
+    splits: Splits,
+    features: tuple[Tensor, Tensor],
+    settings: Settings,
+    seed: int,
+    folder: Path | None,
+) -> dict[str, Score]:
+    """Scores that settings ask for: a paper's probe ("sgd", "sgd_50", "sgd_20"), full fine-tuning ("finetune").
+
+    Args:
+        encoder, splits, settings, seed, folder: as `evaluate` has them.
+        features: of the labelled training and test images, (N, D) and (M, D).
+    """
+    found: dict[str, Score] = {}
+    if settings.probe != "none":
+        train, test = splits.train.labelled().labels, splits.test.labelled().labels
+        found |= paper_probes(features[0], train, features[1], test, settings.probe, seed)
+    if settings.finetune_epochs:
+        tuned = finetune(encoder, splits, settings, seed=seed, folder=folder)
+        found["finetune"] = tuned.score.under(crop_size=settings.crop_size)
+    return found
 
 
 def by_label(

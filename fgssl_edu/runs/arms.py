@@ -102,13 +102,8 @@ def crops(arm: Arm, settings: config.Settings) -> ImageSet:
     return single_image.crop_set(settings.photograph, settings.crops, settings.image_size, settings.seed, farm)
 
 
-def view_preset(arm: Arm, settings: config.Settings) -> ViewPreset:
-    """The views of an arm, the first of several: the named preset at its strength, less what the arm leaves out."""
-    return view_presets(arm, settings)[0]
-
-
 def view_presets(arm: Arm, settings: config.Settings) -> list[ViewPreset]:
-    """The same of every kind of view that the settings name."""
+    """The views of an arm, each kind that is named: the preset at its strength, less what the arm leaves out."""
     return [
         dataclasses.replace(scaled(preset, settings.strength), **arm.views)  # type: ignore[arg-type]
         for preset in named(settings.views)

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,24 +93,6 @@ def complete(planned: Plan) -> dict[str, Any] | None:
 def digests_of(planned: Plan) -> dict[str, str]:
     """What the run is made from beside its settings; see `inputs.digests`."""
     return inputs.digests(planned.notebook, planned.resolved.settings.dataset)
-
-
-def run_notebook(slug: str, given: Mapping[str, object], folder: Path | None = None) -> Path:
-    """Check and run a lesson; see `plan` and `execute`.
-
-    Args:
-        slug: the lesson.
-        given: parameters by name.
-        folder: of the run; by default the one that belongs to its settings.
-
-    Returns:
-        The folder, complete.
-    """
-    planned = plan(slug, given)
-    if folder is not None:
-        planned = replace(planned, folder=folder.absolute())
-    execute(planned)
-    return planned.folder
 
 
 def execute(planned: Plan) -> dict[str, Any]:

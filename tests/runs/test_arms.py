@@ -65,7 +65,9 @@ def test_what_an_arm_sees_is_what_its_encoder_sees_trained_or_not():
 
 def test_arms_that_leave_a_part_of_the_views_out():
     settings = tiny("contrast")
-    crop, colour = (arms.view_preset(arms.ARMS["contrast"][name], settings) for name in ("crop_only", "colour_only"))
+    crop, colour = (
+        arms.view_presets(arms.ARMS["contrast"][name], settings)[0] for name in ("crop_only", "colour_only")
+    )
     assert (crop.jitter, crop.gray) == (0, 0) and crop.crop[0] < 1
     assert colour.crop == (1.0, 1.0) and colour.flip == 0 and colour.jitter > 0
 

@@ -84,7 +84,7 @@ def test_what_belongs_to_the_machine_is_given_to_any_lesson_by_the_environment(c
 def test_a_mistake_is_refused_before_a_kernel_starts(course: Path, own_home: Path, given: dict, message: str):
     write(course)
     with pytest.raises(ValueError, match=message):
-        notebook.run_notebook("start", given)
+        notebook.plan("start", given)
     assert not (own_home / "runs").exists()
 
 
